@@ -42,7 +42,11 @@ export function rolloutComplete(d: Deployment): boolean {
 }
 
 /** A condition with its times set; the transition time is kept while the status stays the same. */
-export function condition(previous: Condition | undefined, now: Date, next: Omit<Condition, 'lastUpdateTime' | 'lastTransitionTime'>): Condition {
+export function condition(
+  previous: Condition | undefined,
+  now: Date,
+  next: Omit<Condition, 'lastUpdateTime' | 'lastTransitionTime'>,
+): Condition {
   const time = now.toISOString().replace(/\.\d+Z$/, 'Z');
   const lastTransitionTime = previous?.status === next.status ? (previous.lastTransitionTime ?? time) : time;
   return { ...next, lastUpdateTime: time, lastTransitionTime };

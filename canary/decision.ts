@@ -28,4 +28,6 @@ export function parseDecision(text: string): Decision | undefined {
   }
 }
 
-export const decisionAnnotation = (decision: Decision): Record<string, string> => ({ [DECISION]: JSON.stringify(decision) });
+export const decisionAnnotation = (decision: Decision): Record<string, string> => ({
+  [DECISION]: JSON.stringify(decision),
+});

@@ -12,7 +12,9 @@ const FORM = 'v1';
  * @returns `v1-` and 20 hexadecimal digits
  */
 export function templateHash(template: PodTemplate): string {
-  const digest = createHash('sha256').update(canonicalJson(comparable(template))).digest('hex');
+  const digest = createHash('sha256')
+    .update(canonicalJson(comparable(template)))
+    .digest('hex');
   return `${FORM}-${digest.slice(0, 20)}`;
 }
 
@@ -22,7 +24,11 @@ export const sameTemplate = (a: PodTemplate, b: PodTemplate): boolean => isDeepS
 function comparable({ metadata = {}, spec }: PodTemplate): unknown {
   const { creationTimestamp: _, labels, annotations, ...rest } = metadata;
   return {
-    metadata: { ...rest, ...nonEmpty('labels', without(labels, POD_TEMPLATE_HASH)), ...nonEmpty('annotations', without(annotations, RESTARTED_AT)) },
+    metadata: {
+      ...rest,
+      ...nonEmpty('labels', without(labels, POD_TEMPLATE_HASH)),
+      ...nonEmpty('annotations', without(annotations, RESTARTED_AT)),
+    },
     spec,
   };
 }

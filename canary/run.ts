@@ -56,8 +56,12 @@ export function runOf(object: { metadata: { annotations?: Record<string, string>
 }
 
 /** The annotations that record a run; to be written together, in one request. */
-export const runAnnotations = (run: Run): Record<string, string> => ({ [RUN]: JSON.stringify(run), [PHASE]: run.phase });
+export const runAnnotations = (run: Run): Record<string, string> => ({
+  [RUN]: JSON.stringify(run),
+  [PHASE]: run.phase,
+});
 
 /** Longest reason kept in annotations, conditions and warnings. */
 export const MAX_MESSAGE = 512;
-export const clip = (text: string, max = MAX_MESSAGE): string => (text.length <= max ? text : `${text.slice(0, max - 1)}…`);
+export const clip = (text: string, max = MAX_MESSAGE): string =>
+  text.length <= max ? text : `${text.slice(0, max - 1)}…`;

@@ -1,4 +1,4 @@
-import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
+import { type Document, isMap, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from './duration.ts';
 
@@ -9,10 +9,13 @@ const DAY_MS = 86_400_000;
 /** A duration field: reads Go's form, keeps it as text so that the spec stays readable where it is stored. */
 function duration(minMs: number, maxMs: number) {
   const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 30s or 1m30s`;
-  return z.string({ error: allowed }).refine((text) => {
-    const ms = parseDuration(text);
-    return ms !== undefined && ms >= minMs && ms <= maxMs;
-  }, { error: allowed });
+  return z.string({ error: allowed }).refine(
+    (text) => {
+      const ms = parseDuration(text);
+      return ms !== undefined && ms >= minMs && ms <= maxMs;
+    },
+    { error: allowed },
+  );
 }
 
 const integer = (min: number, max: number) => {
@@ -107,14 +110,47 @@ export type WebhookSpec = CanarySpec['analysis']['webhooks'][number];
 
 /** Fields of Flagger's `Canary.spec` that a pasted spec may bring and that this version does not act on. */
 const UNSUPPORTED_FLAGGER = new Set([
-  'autoscalerRef', 'ingressRef', 'routeRef', 'upstreamRef', 'metricsServer', 'revertOnDeletion', 'suspend',
-  'service.portName', 'service.portDiscovery', 'service.appProtocol', 'service.gateways', 'service.hosts', 'service.match',
-  'service.rewrite', 'service.retries', 'service.headers', 'service.timeout', 'service.trafficPolicy', 'service.corsPolicy',
-  'service.mirror', 'service.delegation', 'service.apex', 'service.primary', 'service.canary', 'service.backends',
-  'analysis.iterations', 'analysis.match', 'analysis.mirror', 'analysis.mirrorWeight', 'analysis.stepWeights',
-  'analysis.stepWeightPromotion', 'analysis.primaryReadyThreshold', 'analysis.canaryReadyThreshold', 'analysis.alerts',
-  'analysis.sessionAffinity', 'analysis.metrics.query', 'analysis.metrics.threshold', 'analysis.metrics.templateRef',
-  'analysis.metrics.templateVariables', 'analysis.webhooks.muteAlert', 'analysis.webhooks.retries',
+  'autoscalerRef',
+  'ingressRef',
+  'routeRef',
+  'upstreamRef',
+  'metricsServer',
+  'revertOnDeletion',
+  'suspend',
+  'service.portName',
+  'service.portDiscovery',
+  'service.appProtocol',
+  'service.gateways',
+  'service.hosts',
+  'service.match',
+  'service.rewrite',
+  'service.retries',
+  'service.headers',
+  'service.timeout',
+  'service.trafficPolicy',
+  'service.corsPolicy',
+  'service.mirror',
+  'service.delegation',
+  'service.apex',
+  'service.primary',
+  'service.canary',
+  'service.backends',
+  'analysis.iterations',
+  'analysis.match',
+  'analysis.mirror',
+  'analysis.mirrorWeight',
+  'analysis.stepWeights',
+  'analysis.stepWeightPromotion',
+  'analysis.primaryReadyThreshold',
+  'analysis.canaryReadyThreshold',
+  'analysis.alerts',
+  'analysis.sessionAffinity',
+  'analysis.metrics.query',
+  'analysis.metrics.threshold',
+  'analysis.metrics.templateRef',
+  'analysis.metrics.templateVariables',
+  'analysis.webhooks.muteAlert',
+  'analysis.webhooks.retries',
   'analysis.webhooks.disableTLS',
 ]);
 
@@ -144,7 +180,9 @@ export interface SpecSources {
  * Never throws: what is wrong comes back as problems, each with its place.
  */
 export function readSpec(sources: SpecSources, target: { name: string }): SpecResult {
-  const parsed = [sources.annotation, sources.configMap].map((text) => (text === undefined ? undefined : parseYaml(text)));
+  const parsed = [sources.annotation, sources.configMap].map((text) =>
+    text === undefined ? undefined : parseYaml(text),
+  );
   const broken = parsed.flatMap((p) => p?.problems ?? []);
   if (broken.length > 0) return { problems: broken };
   const merged = parsed.reduceRight<unknown>((under, p) => (p ? merge(under, p.value) : under), sources.defaults ?? {});
@@ -152,7 +190,10 @@ export function readSpec(sources: SpecSources, target: { name: string }): SpecRe
   if (checked.problems) return locate(checked.problems, parsed);
   const result = schema.safeParse(checked.value);
   if (result.success) return { spec: result.data };
-  return locate(result.error.issues.flatMap((issue) => problemsOf(issue, checked.value)), parsed);
+  return locate(
+    result.error.issues.flatMap((issue) => problemsOf(issue, checked.value)),
+    parsed,
+  );
 }
 
 type RawProblem = { path: PropertyKey[]; message: string };
@@ -165,28 +206,37 @@ interface Parsed {
 }
 
 function parseYaml(text: string): Parsed {
-  if (text.length > MAX_SPEC_CHARS) return { value: {}, problems: [{ path: '', message: `longer than ${MAX_SPEC_CHARS} characters` }] };
+  if (text.length > MAX_SPEC_CHARS)
+    return { value: {}, problems: [{ path: '', message: `longer than ${MAX_SPEC_CHARS} characters` }] };
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   if (document.errors.length > 0) {
-    const problems = document.errors.slice(0, 5).map((e) => ({ path: '', line: lines.linePos(e.pos[0]).line, message: `not valid YAML: ${e.message}` }));
+    const problems = document.errors
+      .slice(0, 5)
+      .map((e) => ({ path: '', line: lines.linePos(e.pos[0]).line, message: `not valid YAML: ${e.message}` }));
     return { value: {}, problems };
   }
   try {
     const value: unknown = document.toJS({ maxAliasCount: 20 }) ?? {};
-    if (!isMap(document.contents) && document.contents !== null) return { value: {}, problems: [{ path: '', line: 1, message: 'must be a map of fields such as analysis:' }] };
+    if (!isMap(document.contents) && document.contents !== null)
+      return { value: {}, problems: [{ path: '', line: 1, message: 'must be a map of fields such as analysis:' }] };
     return { value, document, lines };
   } catch (e) {
-    return { value: {}, problems: [{ path: '', message: `not valid YAML: ${e instanceof Error ? e.message : String(e)}` }] };
+    return {
+      value: {},
+      problems: [{ path: '', message: `not valid YAML: ${e instanceof Error ? e.message : String(e)}` }],
+    };
   }
 }
 
-const isPlainObject = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null && !Array.isArray(v);
+const isPlainObject = (v: unknown): v is Record<string, unknown> =>
+  typeof v === 'object' && v !== null && !Array.isArray(v);
 
 function merge(under: unknown, over: unknown): unknown {
   if (!isPlainObject(under) || !isPlainObject(over)) return over;
   const merged = new Map(Object.entries(under));
-  for (const [key, value] of Object.entries(over)) merged.set(key, merged.has(key) ? merge(merged.get(key), value) : value);
+  for (const [key, value] of Object.entries(over))
+    merged.set(key, merged.has(key) ? merge(merged.get(key), value) : value);
   return Object.fromEntries(merged);
 }
 
@@ -202,7 +252,8 @@ function checkFlaggerTarget(
       problems.push({ path: ['targetRef'], message: `must name the Deployment ${target.name} itself; leave it out` });
     }
   }
-  if (provider !== undefined && provider !== 'istio') problems.push({ path: ['provider'], message: `is ${show(provider)}; allowed: istio` });
+  if (provider !== undefined && provider !== 'istio')
+    problems.push({ path: ['provider'], message: `is ${show(provider)}; allowed: istio` });
   return problems.length > 0 ? { value, problems } : { value };
 }
 
@@ -211,17 +262,29 @@ function problemsOf(issue: z.core.$ZodIssue, root: unknown): RawProblem[] {
     return issue.keys.map((key) => ({ path: [...issue.path, key], message: unknownField([...issue.path, key]) }));
   }
   const value = issue.path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown> | undefined)?.[key], root);
-  return [{ path: issue.path, message: value === undefined ? `is missing; allowed: ${issue.message}` : `is ${show(value)}; allowed: ${issue.message}` }];
+  return [
+    {
+      path: issue.path,
+      message:
+        value === undefined ? `is missing; allowed: ${issue.message}` : `is ${show(value)}; allowed: ${issue.message}`,
+    },
+  ];
 }
 
 function unknownField(path: PropertyKey[]): string {
-  const plain = path.filter((p) => typeof p !== 'number').map(String).join('.');
-  return UNSUPPORTED_FLAGGER.has(plain) ? 'is a field of Flagger that Sidestep does not support' : 'is not a known field';
+  const plain = path
+    .filter((p) => typeof p !== 'number')
+    .map(String)
+    .join('.');
+  return UNSUPPORTED_FLAGGER.has(plain)
+    ? 'is a field of Flagger that Sidestep does not support'
+    : 'is not a known field';
 }
 
 /** The value as the author would recognise it, never longer than a line. */
 function show(value: unknown): string {
-  const text = typeof value === 'object' && value !== null ? (Array.isArray(value) ? 'a list' : 'a map') : JSON.stringify(value);
+  const text =
+    typeof value === 'object' && value !== null ? (Array.isArray(value) ? 'a list' : 'a map') : JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
@@ -237,7 +300,9 @@ function locate(problems: RawProblem[], sources: (Parsed | undefined)[]): SpecRe
 function lineOf(path: PropertyKey[], sources: (Parsed | undefined)[]): number | undefined {
   for (const source of sources) {
     for (let depth = path.length; source?.document && depth > 0; depth--) {
-      const node = source.document.getIn(path.slice(0, depth), true) as { range?: [number, number, number] } | undefined;
+      const node = source.document.getIn(path.slice(0, depth), true) as
+        | { range?: [number, number, number] }
+        | undefined;
       if (node?.range) return source.lines!.linePos(node.range[0]).line;
     }
   }
@@ -245,8 +310,13 @@ function lineOf(path: PropertyKey[], sources: (Parsed | undefined)[]): number | 
 }
 
 const pathText = (path: PropertyKey[]): string =>
-  path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`), '');
+  path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`),
+    '',
+  );
 
 /** One line per problem: `analysis.stepWeight (line 4) is 0; allowed: a whole number from 1 to 100`. */
 export const describeProblems = (problems: SpecProblem[]): string =>
-  problems.map((p) => `${p.path === '' ? 'the spec' : p.path}${p.line === undefined ? '' : ` (line ${p.line})`} ${p.message}`).join('; ');
+  problems
+    .map((p) => `${p.path === '' ? 'the spec' : p.path}${p.line === undefined ? '' : ` (line ${p.line})`} ${p.message}`)
+    .join('; ');

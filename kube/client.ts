@@ -1,6 +1,6 @@
-import { Agent, type RequestOptions, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { KubeError } from './errors.ts';
 import { pathOf, type Resource, type Target } from './resources.ts';
@@ -50,7 +50,13 @@ export interface KubeClient {
   create<T extends KubeObject>(r: Resource, target: Target, body: T, options?: CallOptions): Promise<T>;
   /** PUT: fails with `Conflict` if the body's resourceVersion is not the current one. */
   update<T extends KubeObject>(r: Resource, target: Target, body: T, options?: CallOptions): Promise<T>;
-  patch<T extends KubeObject>(r: Resource, target: Target, type: PatchType, body: unknown, options?: CallOptions): Promise<T>;
+  patch<T extends KubeObject>(
+    r: Resource,
+    target: Target,
+    type: PatchType,
+    body: unknown,
+    options?: CallOptions,
+  ): Promise<T>;
   delete(r: Resource, target: Target, body?: object, options?: CallOptions): Promise<void>;
   /** Opens a streaming answer (watch, logs); the caller ends it through `signal` or `destroy`. */
   stream(path: string, options?: CallOptions): Promise<IncomingMessage>;
@@ -64,14 +70,24 @@ export interface KubeClient {
 export function createKubeClient(config: KubeConfig): KubeClient {
   const connection = new Connection(config);
   const call = <T>(c: Call) => connection.json<T>(c);
-  const write = (options: CallOptions | undefined) => ({ ...options, query: { fieldManager: FIELD_MANAGER, ...options?.query } });
+  const write = (options: CallOptions | undefined) => ({
+    ...options,
+    query: { fieldManager: FIELD_MANAGER, ...options?.query },
+  });
   return {
     get: (r, target, options) => call({ method: 'GET', path: pathOf(r, target), ...options }),
     list: (r, target, options) => listAll(call, pathOf(r, target), options),
-    create: (r, target, body, options) => call({ method: 'POST', path: pathOf(r, { ...target, name: undefined }), body, ...write(options) }),
+    create: (r, target, body, options) =>
+      call({ method: 'POST', path: pathOf(r, { ...target, name: undefined }), body, ...write(options) }),
     update: (r, target, body, options) => call({ method: 'PUT', path: pathOf(r, target), body, ...write(options) }),
     patch: (r, target, type, body, options) =>
-      call({ method: 'PATCH', path: pathOf(r, target), body, contentType: PATCH_CONTENT_TYPE[type], ...write(options) }),
+      call({
+        method: 'PATCH',
+        path: pathOf(r, target),
+        body,
+        contentType: PATCH_CONTENT_TYPE[type],
+        ...write(options),
+      }),
     delete: async (r, target, body, options) => {
       await call({ method: 'DELETE', path: pathOf(r, target), body, ...options });
     },
@@ -154,7 +170,14 @@ class Connection {
   }
 
   /** client-node's own agent closes the connection after each request; a TLS handshake per request would cost more than the request. */
-  #keepAliveAgent({ ca, cert, key, rejectUnauthorized, servername, agent }: RequestOptions): Agent | HttpAgent | RequestOptions['agent'] {
+  #keepAliveAgent({
+    ca,
+    cert,
+    key,
+    rejectUnauthorized,
+    servername,
+    agent,
+  }: RequestOptions): Agent | HttpAgent | RequestOptions['agent'] {
     if (this.#config.getCurrentCluster()?.proxyUrl) return agent;
     const identity = [ca, cert, key].map(String).join('\n');
     if (!this.#agent || identity !== this.#identity) {
@@ -179,7 +202,8 @@ async function readBody(response: IncomingMessage, c: Call): Promise<string> {
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > MAX_BODY_BYTES) throw new KubeError(0, 'TooLarge', `${c.method} ${c.path}: answer over ${MAX_BODY_BYTES} bytes`);
+      if (size > MAX_BODY_BYTES)
+        throw new KubeError(0, 'TooLarge', `${c.method} ${c.path}: answer over ${MAX_BODY_BYTES} bytes`);
       chunks.push(chunk);
     }
   } catch (e) {

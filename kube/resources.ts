@@ -25,8 +25,16 @@ export const SIDECARS = resource('networking.istio.io/v1', 'Sidecar', 'sidecars'
 export const ENVOY_FILTERS = resource('networking.istio.io/v1alpha3', 'EnvoyFilter', 'envoyfilters');
 export const AUTHORIZATION_POLICIES = resource('security.istio.io/v1', 'AuthorizationPolicy', 'authorizationpolicies');
 export const PEER_AUTHENTICATIONS = resource('security.istio.io/v1', 'PeerAuthentication', 'peerauthentications');
-export const MUTATING_WEBHOOKS = resource('admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration', 'mutatingwebhookconfigurations');
-export const SUBJECT_ACCESS_REVIEWS = resource('authorization.k8s.io/v1', 'SubjectAccessReview', 'subjectaccessreviews');
+export const MUTATING_WEBHOOKS = resource(
+  'admissionregistration.k8s.io/v1',
+  'MutatingWebhookConfiguration',
+  'mutatingwebhookconfigurations',
+);
+export const SUBJECT_ACCESS_REVIEWS = resource(
+  'authorization.k8s.io/v1',
+  'SubjectAccessReview',
+  'subjectaccessreviews',
+);
 
 export interface Target {
   namespace?: string | undefined;

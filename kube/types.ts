@@ -74,7 +74,11 @@ export interface PodSpec {
 }
 
 export interface PodTemplate {
-  metadata?: { labels?: Record<string, string>; annotations?: Record<string, string>; creationTimestamp?: string | null };
+  metadata?: {
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    creationTimestamp?: string | null;
+  };
   spec: PodSpec;
 }
 
@@ -129,7 +133,11 @@ export interface ContainerStatus {
   name: string;
   ready?: boolean;
   restartCount?: number;
-  state?: { waiting?: { reason?: string; message?: string }; terminated?: { reason?: string; message?: string; exitCode?: number }; running?: object };
+  state?: {
+    waiting?: { reason?: string; message?: string };
+    terminated?: { reason?: string; message?: string; exitCode?: number };
+    running?: object;
+  };
 }
 
 export interface ServicePort {
@@ -171,5 +179,12 @@ export interface Job extends KubeObject {
     activeDeadlineSeconds?: number;
     ttlSecondsAfterFinished?: number;
   };
-  status?: { active?: number; succeeded?: number; failed?: number; conditions?: Condition[]; startTime?: string; completionTime?: string };
+  status?: {
+    active?: number;
+    succeeded?: number;
+    failed?: number;
+    conditions?: Condition[];
+    startTime?: string;
+    completionTime?: string;
+  };
 }

@@ -114,7 +114,11 @@ export function backoffMs(failures: number, random: () => number): number {
 }
 
 /** Lists once, then watches in turns until an error or until a relist is due. */
-async function listAndWatch<T extends KubeObject>(options: InformerOptions<T>, store: Store<T>, onHealthy: () => void): Promise<void> {
+async function listAndWatch<T extends KubeObject>(
+  options: InformerOptions<T>,
+  store: Store<T>,
+  onHealthy: () => void,
+): Promise<void> {
   const { client, resource, target = {}, query, signal, relistMs = RELIST_MS } = options;
   const list = await client.list<T>(resource, target, { signal, ...(query ? { query } : {}) });
   store.replace(list.items);
@@ -162,7 +166,8 @@ interface WatchEvent<T> {
 }
 
 function applyEvent<T extends KubeObject>(store: Store<T>, { type, object }: WatchEvent<T>): string | undefined {
-  if (type === 'ERROR') throw new KubeError(object.code ?? 0, object.reason ?? 'WatchError', object.message ?? 'watch ended with an error');
+  if (type === 'ERROR')
+    throw new KubeError(object.code ?? 0, object.reason ?? 'WatchError', object.message ?? 'watch ended with an error');
   if (type === 'DELETED') store.remove(object);
   else if (type !== 'BOOKMARK') store.put(object);
   return object.metadata.resourceVersion;

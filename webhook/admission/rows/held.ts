@@ -1,0 +1,66 @@
+import { COMMAND } from '../../../canary/annotations.ts';
+import { templateHash } from '../../../canary/hash.ts';
+import { clip, type Run } from '../../../canary/run.ts';
+import { statusOf } from '../../../canary/status.ts';
+import type { Facts } from '../facts.ts';
+import { stableFromReplicaSets } from '../stable.ts';
+import { RELEASED, type RowOutcome } from './row.ts';
+
+/** The API server cuts longer warnings in its log, and people do not read them. */
+const MAX_WARNING = 250;
+
+/** Row 6: the template stays as stored. What is held or rejected stays behind the pause, whatever else the request asks. */
+export async function unchanged(facts: Facts): Promise<RowOutcome | undefined> {
+  const { templateChanged, run } = facts;
+  if (templateChanged) return undefined;
+  if (run) return stays(facts, run);
+  return (await releasesUnseenVersion(facts)) ? undefined : {};
+}
+
+/**
+ * A Deployment that its user had paused is unpaused: what was changed meanwhile has not been compared with anything yet, so the later
+ * rows look at it as they look at a changed template.
+ */
+async function releasesUnseenVersion({ old, object, reads, hash }: Facts): Promise<boolean> {
+  if (!old?.spec.paused || object.spec.paused) return false;
+  const stable = stableFromReplicaSets(await reads.replicaSets(old));
+  return stable !== undefined && templateHash(stable.spec.template) !== hash;
+}
+
+/** Row 7: back to the version that serves. */
+export function revert({ run, hash, input }: Facts): RowOutcome | undefined {
+  if (!run || run.stable !== hash) return undefined;
+  return {
+    change: RELEASED,
+    warnings: [`canary of ${input.name} cancelled: back to the stable version`],
+    audit: { run: run.id },
+  };
+}
+
+/** Row 8: the held, promoting or rejected version once more, although some other byte of the template differs. */
+export function sameVersion(facts: Facts): RowOutcome | undefined {
+  const { run, hash } = facts;
+  return run?.hash === hash ? stays(facts, run) : undefined;
+}
+
+/** Row 9: `kubectl rollout restart` is no new version. */
+export function restartOnly({ run, hash, oldHash, leftPaused, old, object }: Facts): RowOutcome | undefined {
+  const unpaused = old?.spec.paused === true && !object.spec.paused;
+  return !run && !leftPaused && !unpaused && hash === oldHash ? {} : undefined;
+}
+
+function stays(facts: Facts, run: Run): RowOutcome {
+  const warnings = [clip(describe(facts, run), MAX_WARNING)];
+  return run.phase === 'promoting' ? { warnings } : { change: { paused: true }, warnings };
+}
+
+function describe({ input, object, old }: Facts, run: Run): string {
+  if (run.phase === 'rejected') {
+    const why = run.message ? `: ${run.message}` : '';
+    return `this version of ${input.name} was rejected at ${run.time}${why}; it stays held. Try again with: kubectl annotate deployment/${input.name} ${COMMAND}=retry`;
+  }
+  if (run.phase === 'promoting') return `this version of ${input.name} is being promoted`;
+  const status = statusOf(old ?? object);
+  const weight = status?.run === run.id ? `${status.phase}, ${status.weight} % of the requests` : 'starting';
+  return `canary of ${input.name} is on (run ${run.id}: ${weight}); follow it with: kubectl rollout status deployment/${input.name}`;
+}

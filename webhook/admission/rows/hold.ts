@@ -1,0 +1,67 @@
+import { rolloutComplete } from '../../../canary/conditions.ts';
+import { templateHash } from '../../../canary/hash.ts';
+import { runId } from '../../../canary/names.ts';
+import type { Run } from '../../../canary/run.ts';
+import type { CanarySpec } from '../../../canary/spec.ts';
+import type { Facts } from '../facts.ts';
+import { specFor, workloadProblem } from '../spec.ts';
+import { stableFromReplicaSets } from '../stable.ts';
+import type { Denied } from '../types.ts';
+import { passThrough } from './native.ts';
+import { type RowOutcome, recorded, timeOf } from './row.ts';
+
+/** Row 13: a new version. It is held behind the pause in the same write that brings it, and a run begins. */
+export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
+  const { spec, denied } = await specFor(facts);
+  if (denied) return denied;
+  const stable = await stableHash(facts);
+  if (stable === undefined)
+    return passThrough(
+      facts,
+      `no pod of ${facts.input.name} is available, so there is nothing to protect: it rolls out without canary analysis`,
+    );
+  if (stable === facts.hash)
+    return passThrough(
+      facts,
+      `this version of ${facts.input.name} is the one that serves: it rolls out without canary analysis`,
+    );
+  const problem = workloadProblem(facts, spec);
+  if (problem) return problem;
+  const run = newRun(facts, spec, stable);
+  return { change: recorded(run), warnings: [announce(facts, run)], audit: { run: run.id } };
+}
+
+/** Hash of the version that serves: the recorded one, else the stored template once it is fully rolled out, else what most pods run. */
+async function stableHash({
+  run,
+  old,
+  oldHash,
+  templateChanged,
+  leftPaused,
+  reads,
+}: Facts): Promise<string | undefined> {
+  if (run) return run.stable;
+  if (!old) return undefined;
+  if (templateChanged && !leftPaused && !old.spec.paused && rolloutComplete(old)) return oldHash;
+  const stable = stableFromReplicaSets(await reads.replicaSets(old));
+  return stable && templateHash(stable.spec.template);
+}
+
+function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stable: string): Run {
+  const interrupted = run?.phase === 'promoting' ? run.hash : run?.phase === 'held' ? run.interrupted : undefined;
+  return {
+    id: runId(object.metadata.uid ?? old?.metadata.uid ?? '', old?.metadata.generation ?? 0, hash, run?.id ?? ''),
+    phase: 'held',
+    hash,
+    stable,
+    requester: input.requester.username,
+    time: timeOf(input.now),
+    spec,
+    ...(interrupted === undefined ? {} : { interrupted }),
+  };
+}
+
+function announce({ input, run: before }: Facts, run: Run): string {
+  const replaced = before && before.phase !== 'rejected' ? ', in place of the version before it' : '';
+  return `canary of ${input.name} started: run ${run.id}${replaced}; the stable version goes on serving. Follow it with: kubectl rollout status deployment/${input.name}`;
+}

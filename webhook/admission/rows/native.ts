@@ -1,0 +1,51 @@
+import { AVAILABLE, conditionOf } from '../../../canary/conditions.ts';
+import type { Deployment } from '../../../kube/types.ts';
+import type { Facts } from '../facts.ts';
+import { specFor } from '../spec.ts';
+import type { Denied } from '../types.ts';
+import { ENDED, pauseIsOurs, RELEASED, type RowOutcome } from './row.ts';
+
+/** Shorter outages may be the workload's ordinary life: one probe missed, a node drained. */
+const BROKEN_AFTER_MS = 30_000;
+/** A Deployment whose Available condition never moved since it was made has never served. */
+const CREATION_SLACK_MS = 10_000;
+
+/** Row 10: what a user changes behind a pause of their own is looked at when they unpause. */
+export function pausedByUser(facts: Facts): RowOutcome | undefined {
+  const { object, run } = facts;
+  return !run && object.spec.paused && !pauseIsOurs(facts) ? {} : undefined;
+}
+
+/** Row 11: the user wants no analysis. */
+export async function skipAnalysis(facts: Facts): Promise<RowOutcome | Denied | undefined> {
+  const { spec, denied } = await specFor(facts);
+  if (denied) return denied;
+  if (!spec.skipAnalysis) return undefined;
+  return passThrough(facts, `skipAnalysis is set: ${facts.input.name} rolls out without canary analysis`);
+}
+
+/** Row 12: a broken workload can always be fixed. */
+export function nothingStable(facts: Facts): RowOutcome | undefined {
+  const why = brokenBecause(facts.old ?? facts.object, facts.object, facts.input.now);
+  return why === undefined
+    ? undefined
+    : passThrough(
+        facts,
+        `${facts.input.name} ${why}, so there is nothing to protect: it rolls out without canary analysis`,
+      );
+}
+
+/** Ends a run and lets Kubernetes roll; a pause of the user's own stays. */
+export function passThrough(facts: Facts, warning: string): RowOutcome {
+  return { change: pauseIsOurs(facts) ? RELEASED : ENDED, warnings: [warning] };
+}
+
+function brokenBecause(old: Deployment, object: Deployment, now: Date): string | undefined {
+  if (object.spec.replicas === 0 || old.spec.replicas === 0) return 'is scaled to 0';
+  const available = conditionOf(old, AVAILABLE);
+  if (!available) return 'has never been available';
+  if (available.status !== 'False') return undefined;
+  const since = Date.parse(available.lastTransitionTime ?? '');
+  if (since - Date.parse(old.metadata.creationTimestamp ?? '') < CREATION_SLACK_MS) return 'has never been available';
+  return now.getTime() - since > BROKEN_AFTER_MS ? 'has been unavailable for over 30 s' : undefined;
+}

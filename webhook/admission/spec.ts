@@ -1,0 +1,71 @@
+import * as keys from '../../canary/annotations.ts';
+import { sideBySideProblem } from '../../canary/side-by-side.ts';
+import { type CanarySpec, describeProblems, readSpec, type SpecSources } from '../../canary/spec.ts';
+import { messageOf } from '../../kube/errors.ts';
+import type { Facts } from './facts.ts';
+import type { Denied } from './types.ts';
+
+/** Below this a paused Deployment's controller may delete the stable ReplicaSet, or the one before it, as too old. */
+const MIN_REVISION_HISTORY = 2;
+
+export type SpecOutcome = { spec: CanarySpec; denied?: undefined } | { spec?: undefined; denied: Denied };
+
+const refuse = (message: string, code = 400): { denied: Denied } => ({ denied: { allowed: false, code, message } });
+
+/** The analysis that holds for the object of the request, or the refusal that names what is wrong and where. */
+export async function specFor(facts: Facts): Promise<SpecOutcome> {
+  const { object, input, settings } = facts;
+  const annotations = object.metadata.annotations ?? {};
+  const sources: SpecSources = { annotation: annotations[keys.SPEC], defaults: settings.specDefaults };
+  const from = annotations[keys.SPEC_FROM];
+  if (from !== undefined) {
+    const read = await configMapText(from, facts);
+    if (read.denied) return read;
+    sources.configMap = read.text;
+  }
+  const { spec, problems } = readSpec(sources, { name: input.name });
+  if (spec) return { spec };
+  const where =
+    annotations[keys.SPEC] === undefined && from !== undefined
+      ? `ConfigMap ${from}, key ${keys.SPEC_FROM_KEY}`
+      : `annotation ${keys.SPEC}`;
+  return refuse(`${where}: ${describeProblems(problems)}`, 422);
+}
+
+async function configMapText(
+  name: string,
+  { input, reads }: Facts,
+): Promise<{ text: string; denied?: undefined } | { denied: Denied }> {
+  if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name)) {
+    return refuse(
+      `annotation ${keys.SPEC_FROM} is ${JSON.stringify(name.slice(0, 80))}; allowed: the name of a ConfigMap in namespace ${input.namespace}`,
+      422,
+    );
+  }
+  try {
+    const configMap = await reads.configMap(input.namespace, name);
+    const text = configMap?.data?.[keys.SPEC_FROM_KEY];
+    if (text !== undefined) return { text };
+    const missing = configMap ? `has no key ${keys.SPEC_FROM_KEY}` : `does not exist in namespace ${input.namespace}`;
+    return refuse(`annotation ${keys.SPEC_FROM}: ConfigMap ${name} ${missing}`, 422);
+  } catch (e) {
+    return refuse(`annotation ${keys.SPEC_FROM}: ConfigMap ${name} could not be read: ${messageOf(e)}`, 503);
+  }
+}
+
+/** Whether the workload can be run in two versions side by side at all; the refusal names the field and the way out. */
+export function workloadProblem({ object, input }: Facts, spec: CanarySpec): Denied | undefined {
+  const history = object.spec.revisionHistoryLimit ?? 10;
+  if (history < MIN_REVISION_HISTORY) {
+    return refuse(
+      `spec.revisionHistoryLimit is ${history}; allowed with ${keys.CANARY}: at least ${MIN_REVISION_HISTORY}, or the stable version could be lost while ${input.name} is held`,
+      422,
+    ).denied;
+  }
+  const problem = spec.allowSideBySide ? undefined : sideBySideProblem(object);
+  if (!problem) return undefined;
+  return refuse(
+    `${problem.field}: ${problem.message}; set allowSideBySide: true in ${keys.SPEC} if two versions may run at the same time`,
+    422,
+  ).denied;
+}
