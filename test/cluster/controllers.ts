@@ -1,0 +1,44 @@
+import { binary } from './build.ts';
+import type { Daemon } from './daemon.ts';
+import { isHealthy } from './health.ts';
+import { CONTROLLER_MANAGER_PORT, POD_RANGE, SCHEDULER_PORT } from './network.ts';
+import type { Paths } from './paths.ts';
+import { clientKubeconfig, pkiFile } from './pki.ts';
+
+/** Flags of both: one identity for work, authentication and authorisation, and no election, since there is one of each. */
+function common(kubeconfig: string): string[] {
+  return [
+    `--kubeconfig=${kubeconfig}`,
+    `--authentication-kubeconfig=${kubeconfig}`,
+    `--authorization-kubeconfig=${kubeconfig}`,
+    '--leader-elect=false',
+  ];
+}
+
+export function controllerManager(paths: Paths): Daemon {
+  const pki = (file: string) => pkiFile(paths, file);
+  return {
+    name: 'kube-controller-manager',
+    command: binary('kube-controller-manager'),
+    args: [
+      ...common(clientKubeconfig(paths, 'controller-manager')),
+      '--use-service-account-credentials',
+      `--service-account-private-key-file=${pki('service-account.key')}`,
+      `--root-ca-file=${pki('ca.crt')}`,
+      `--cluster-signing-cert-file=${pki('ca.crt')}`,
+      `--cluster-signing-key-file=${pki('ca.key')}`,
+      `--cluster-cidr=${POD_RANGE}`,
+      '--allocate-node-cidrs=true',
+    ],
+    healthy: () => isHealthy(`https://127.0.0.1:${CONTROLLER_MANAGER_PORT}/healthz`),
+  };
+}
+
+export function scheduler(paths: Paths): Daemon {
+  return {
+    name: 'kube-scheduler',
+    command: binary('kube-scheduler'),
+    args: common(clientKubeconfig(paths, 'scheduler')),
+    healthy: () => isHealthy(`https://127.0.0.1:${SCHEDULER_PORT}/healthz`),
+  };
+}
