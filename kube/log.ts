@@ -56,12 +56,9 @@ function plain(fields: LogFields): Record<string, unknown> {
 
 function asText({ timestamp, level, message, ...fields }: Record<string, unknown>): string {
   const pairs = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return [
-    timestamp,
-    level.toString().padEnd(5),
-    message,
-    ...pairs.map(([key, value]) => `${key}=${quoted(value)}`),
-  ].join(' ');
+  return [timestamp, String(level).padEnd(5), message, ...pairs.map(([key, value]) => `${key}=${quoted(value)}`)].join(
+    ' ',
+  );
 }
 
 /** As it is if it is one plain word, else as JSON. */
