@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
-import type { KubeConfig } from '@kubernetes/client-node';
 import { KubeError } from './errors.ts';
 import { pathOf, type Resource, type Target } from './resources.ts';
 import type { KubeList, KubeObject } from './types.ts';
@@ -63,11 +62,18 @@ export interface KubeClient {
   raw<T>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<T>;
 }
 
+/** Where the API server is and who we are there: the part of `@kubernetes/client-node`'s `KubeConfig` that is used here. */
+export interface ClusterAccess {
+  getCurrentCluster(): { server: string; proxyUrl?: string | undefined } | null;
+  /** Adds the `ca`, `cert`, `key` and headers of a request. */
+  applyToHTTPSOptions(options: RequestOptions): Promise<void>;
+}
+
 /**
- * A client over the kubeconfig (or in-cluster account) that `@kubernetes/client-node` read. One keep-alive agent for the life of
+ * A client of one API server. One keep-alive agent for the life of
  * the client; credentials are asked for anew at each call, because a service account's token rotates.
  */
-export function createKubeClient(config: KubeConfig): KubeClient {
+export function createKubeClient(config: ClusterAccess): KubeClient {
   const connection = new Connection(config);
   const call = <T>(c: Call) => connection.json<T>(c);
   const write = (options: CallOptions | undefined) => ({
@@ -113,12 +119,12 @@ async function listAll<T extends KubeObject>(
 }
 
 class Connection {
-  readonly #config: KubeConfig;
+  readonly #config: ClusterAccess;
   readonly #base: URL;
   #agent: Agent | HttpAgent | undefined;
   #identity = '';
 
-  constructor(config: KubeConfig) {
+  constructor(config: ClusterAccess) {
     const server = config.getCurrentCluster()?.server;
     if (!server) throw new KubeError(0, 'NoCluster', 'the kubeconfig names no current cluster');
     this.#config = config;

@@ -10,6 +10,9 @@ const WATCH_SECONDS = 540;
 const SILENCE_MS = 150_000;
 /** A list from scratch now and then heals whatever a lost event left wrong. */
 const RELIST_MS = 600_000;
+const RELIST_JITTER = 0.1;
+/** A watch that ends sooner, without an event, was not really open. */
+const SHORT_WATCH_MS = 1000;
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 20_000;
 
@@ -25,10 +28,11 @@ export interface InformerOptions<T> {
   /** Called when the first list is complete. */
   onSynced?: () => void;
   onError?: (error: unknown) => void;
-  /** Reduces an object before it is kept: what is never read need not stay in memory. */
+  /** Reduces an object before it is kept: what is never read need not stay in memory. Name, namespace and resourceVersion must stay. */
   keep?: (object: T) => T;
   random?: () => number;
   relistMs?: number;
+  silenceMs?: number;
 }
 
 /** A local copy of a collection, kept current by list and watch for as long as `signal` is not aborted. */
@@ -94,15 +98,13 @@ async function run<T extends KubeObject>(options: InformerOptions<T>, store: Sto
       await listAndWatch(options, store, () => {
         failures = 0;
       });
-      failures = 0;
     } catch (e) {
       if (signal.aborted) return;
-      // 410 Gone is the server's ordinary way to ask for a new list.
-      if (!(e instanceof KubeError && e.status === 410)) {
-        failures++;
-        options.onError?.(e);
-      }
-      if (failures > 0) await pause(backoffMs(failures, random), signal);
+      failures++;
+      // 410 Gone is the server's ordinary way to ask for a new list; if that does not help, it is an error like any other.
+      if (e instanceof KubeError && e.status === 410 && failures === 1) continue;
+      options.onError?.(e);
+      await pause(backoffMs(failures, random), signal);
     }
   }
 }
@@ -119,45 +121,74 @@ async function listAndWatch<T extends KubeObject>(
   store: Store<T>,
   onHealthy: () => void,
 ): Promise<void> {
-  const { client, resource, target = {}, query, signal, relistMs = RELIST_MS } = options;
+  const { client, resource, target = {}, query, signal, relistMs = RELIST_MS, random = Math.random } = options;
   const list = await client.list<T>(resource, target, { signal, ...(query ? { query } : {}) });
+  if (signal.aborted) return;
   store.replace(list.items);
-  const until = AbortSignal.any([signal, AbortSignal.timeout(relistMs)]);
   let version = list.metadata.resourceVersion ?? '';
-  while (!until.aborted) {
-    version = await watchOnce(options, store, version, until, onHealthy);
+  // Spread out, or all the informers of a process would list at the same moment for ever.
+  const turn = limited(signal, relistMs * (1 + random() * RELIST_JITTER));
+  try {
+    while (!turn.signal.aborted) version = await watchOnce(options, store, version, turn.signal, onHealthy);
+  } finally {
+    turn.end();
   }
 }
 
 /** One watch request; returns the resourceVersion from which the next one goes on. */
 async function watchOnce<T extends KubeObject>(
-  { client, resource, target = {}, query }: InformerOptions<T>,
+  { client, resource, target = {}, query, silenceMs = SILENCE_MS }: InformerOptions<T>,
   store: Store<T>,
   from: string,
   signal: AbortSignal,
   onHealthy: () => void,
 ): Promise<string> {
   let version = from;
-  const silence = new AbortController();
+  let events = 0;
+  const startedMs = performance.now();
+  const alive = limited(signal, silenceMs);
   const call: CallOptions = {
-    signal: AbortSignal.any([signal, silence.signal]),
+    signal: alive.signal,
     query: { ...query, watch: true, allowWatchBookmarks: true, resourceVersion: from, timeoutSeconds: WATCH_SECONDS },
   };
-  const timer = setTimeout(() => silence.abort(new Error('watch: no sign of life')), SILENCE_MS);
   try {
     const response = await client.stream(pathOf(resource, target), call);
-    onHealthy();
     for await (const event of linesOf<WatchEvent<T>>(response)) {
-      timer.refresh();
+      alive.refresh();
       version = applyEvent(store, event) ?? version;
+      if (events++ === 0) onHealthy();
     }
   } catch (e) {
     if (signal.aborted) return version;
-    throw e;
+    throw alive.signal.aborted
+      ? new KubeError(0, 'Silence', `watch of ${resource.plural}: no sign of life for ${silenceMs} ms`)
+      : e;
   } finally {
-    clearTimeout(timer);
+    alive.end();
+    if (performance.now() - startedMs >= SHORT_WATCH_MS) onHealthy();
+  }
+  // Something in between that ends every watch at once must not make us ask again at full speed.
+  if (events === 0 && !signal.aborted && performance.now() - startedMs < SHORT_WATCH_MS) {
+    throw new KubeError(0, 'ShortWatch', `watch of ${resource.plural} ended at once, without any event`);
   }
   return version;
+}
+
+/** A signal that follows another one and also aborts after a time, unless refreshed. `end` lets go of both. */
+function limited(parent: AbortSignal, ms: number) {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, ms);
+  if (parent.aborted) abort();
+  else parent.addEventListener('abort', abort, { once: true });
+  return {
+    signal: controller.signal,
+    refresh: () => void timer.refresh(),
+    end: () => {
+      clearTimeout(timer);
+      parent.removeEventListener('abort', abort);
+    },
+  };
 }
 
 interface WatchEvent<T> {
