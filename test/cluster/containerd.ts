@@ -141,8 +141,9 @@ export async function importImages(
 /** Forgets what the instance's containers left outside its folder. Their processes must have ended. */
 export function removeTraces(paths: Paths): void {
   for (const socket of shimSockets(paths)) rmSync(socket, { force: true });
-  const own = new RegExp(`^${paths.label}-[0-9a-f]{64}-`);
-  for (const file of list(CNI_RESULTS)) if (own.test(file)) rmSync(join(CNI_RESULTS, file), { force: true });
+  for (const file of list(CNI_RESULTS).map((name) => join(CNI_RESULTS, name))) {
+    if (readFileSync(file, 'utf8').includes(`"sandbox":"${paths.state}/`)) rmSync(file, { force: true });
+  }
   for (const file of list(CONTAINER_LOG_LINKS)) {
     const link = join(CONTAINER_LOG_LINKS, file);
     if (lstatSync(link).isSymbolicLink() && readlinkSync(link).startsWith(`${paths.state}/`)) rmSync(link);

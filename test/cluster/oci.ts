@@ -211,12 +211,14 @@ export async function* archive(layout: string, images: readonly StoredImage[]): 
   yield TAR_END;
 }
 
-/** Every regular file and link below a folder as entries below `prefix`. */
+/** Every file below a folder as an entry below `prefix`; links to files become copies. */
 export function folderEntries(folder: string, prefix: string): Entry[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((file) => file.isFile())
-    .map((file) => {
-      const source = join(file.parentPath, file.name);
-      return { path: join(prefix, source.slice(folder.length + 1)), source, mode: statSync(source).mode & 0o755 };
-    });
+    .map((found) => join(found.parentPath, found.name))
+    .filter((source) => statSync(source).isFile())
+    .map((source) => ({
+      path: join(prefix, source.slice(folder.length + 1)),
+      source,
+      mode: statSync(source).mode & 0o755,
+    }));
 }
