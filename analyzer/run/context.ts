@@ -1,0 +1,74 @@
+import type { Run } from '../../canary/run.ts';
+import type { CanarySpec } from '../../canary/spec.ts';
+import type { MetricReading, RunStatus } from '../../canary/status.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { Log } from '../../kube/log.ts';
+import type { Deployment, ServicePort } from '../../kube/types.ts';
+import type { HookResult } from '../checks/hooks.ts';
+import type { Fence } from '../fence.ts';
+import type { Router } from '../traffic/router.ts';
+import type { Readiness } from '../workload/workload.ts';
+import type { PrimaryView } from './primary-view.ts';
+import type { RunRef } from './standing.ts';
+
+/** Time, so that tests do not wait for it. */
+export interface Clock {
+  now(): Date;
+}
+
+/** The canary of this run, once it is known which Service and labels it takes. */
+export interface Canary {
+  service: string;
+  port: ServicePort;
+  canaryService: string;
+  /** Creates what is missing: Service and Deployment. */
+  prepare(replicas: number): Promise<void>;
+  scale(replicas: number): Promise<void>;
+  readiness(): Promise<Readiness>;
+  router: Router;
+}
+
+/** What a look at the metrics gave. */
+export interface Evaluation {
+  readings: MetricReading[];
+  /** Requests that reached the canary within the window of the longest metric. */
+  requests: number;
+}
+
+/** What the phases reach the world through. */
+export interface Ports {
+  /** Finds Service, labels and policies; throws `Refusal`. */
+  planCanary(primary: Deployment, spec: CanarySpec): Promise<Canary>;
+  evaluate(canary: Canary, spec: CanarySpec, trafficSince: Date): Promise<Evaluation>;
+  callHooks(canary: Canary, run: Run): Promise<HookResult[]>;
+  /** Routes as before the run, from the marks on the objects alone. */
+  restoreRoutes(): Promise<void>;
+  /** Canary Deployment and Service gone, from the marks on the objects alone. */
+  removeCanary(): Promise<void>;
+  /** Whether pods of more than one version run in the primary. */
+  mixed(primary: Deployment): Promise<boolean>;
+  /** One idempotent step towards one version in the primary; true once only that one runs, in full. */
+  settle(primary: Deployment, keepHash: string): Promise<boolean>;
+  /** Whether the ReplicaSet of this version has as many ready pods as the primary wants. */
+  versionReady(primary: Deployment, hash: string): Promise<boolean>;
+  /** Deletes the ReplicaSet of a version that is not to come back, once it has no pods. */
+  forget(primary: Deployment, hash: string): Promise<void>;
+  event(type: 'Normal' | 'Warning', reason: string, message: string): void;
+}
+
+export interface Context {
+  client: KubeClient;
+  log: Log;
+  clock: Clock;
+  signal: AbortSignal;
+  ref: RunRef & { namespace: string; name: string; attempt: number; rollbackOnly: boolean };
+  fence: Fence;
+  view: PrimaryView;
+  ports: Ports;
+  /** After a route or an endpoint changes, until every proxy has it. */
+  propagationMs: number;
+  /** The run's memory, written to the primary by `report`. */
+  status: RunStatus;
+  /** Set by Preparing. */
+  canary?: Canary;
+}

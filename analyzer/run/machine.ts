@@ -1,0 +1,65 @@
+import type { AnalyzerPhase } from '../../canary/status.ts';
+import { isTransient, messageOf } from '../../kube/errors.ts';
+import { cancelling } from './cancelling.ts';
+import type { Context } from './context.ts';
+import { finalising } from './finalising.ts';
+import { preparing } from './preparing.ts';
+import { progressing } from './progressing.ts';
+import { promoting } from './promoting.ts';
+import { rollingBack } from './rolling-back.ts';
+import { type Standing, standingOf } from './standing.ts';
+import { Moved, Stopped, settleFor } from './wait.ts';
+
+type Phase = (ctx: Context) => Promise<AnalyzerPhase>;
+export type End = 'Succeeded' | 'Failed' | 'Cancelled';
+
+/** The state machine: each phase works until the run leaves it, and says where to. */
+const PHASES: Record<Exclude<AnalyzerPhase, End>, Phase> = {
+  Preparing: preparing,
+  Progressing: progressing,
+  Promoting: promoting,
+  Finalising: finalising,
+  RollingBack: rollingBack,
+  Cancelling: cancelling,
+};
+
+const ENDS: readonly AnalyzerPhase[] = ['Succeeded', 'Failed', 'Cancelled'] satisfies End[];
+const isEnd = (phase: AnalyzerPhase): phase is End => ENDS.includes(phase);
+
+/** Between two tries when the API server does not answer: it restarts within seconds, and a run has time. */
+const RETRY_MS = 1000;
+
+/**
+ * Runs until an end. Phases may be entered any number of times, by any attempt: each writes its intent, acts idempotently and
+ * observes. Throws `Stopped`, `FencedOut` and whatever is neither foreseen nor passing; the launcher then starts another attempt.
+ */
+export async function runMachine(ctx: Context): Promise<End> {
+  let phase = entryPhase(ctx);
+  for (;;) {
+    if (isEnd(phase)) return phase;
+    ctx.log.info('phase', { phase });
+    try {
+      phase = await PHASES[phase](ctx);
+    } catch (e) {
+      if (e instanceof Moved) phase = entryPhase(ctx);
+      else if (isTransient(e) && !ctx.signal.aborted) {
+        ctx.log.warn('API server did not answer, trying again', { phase, error: messageOf(e) });
+        await settleFor(ctx, RETRY_MS);
+        phase = entryPhase(ctx);
+      } else throw ctx.signal.aborted ? new Stopped() : e;
+    }
+  }
+}
+
+/** Where to go on: what admission recorded counts first, then what this run last said that it was doing. */
+export function entryPhase({ view, ref, status }: Context): AnalyzerPhase {
+  return ENTRY[standingOf(view.current(), ref)](status.phase);
+}
+
+const ENTRY: Record<Standing, (before: AnalyzerPhase) => AnalyzerPhase> = {
+  // Routes and canary are made sure of before anything is judged, also by an attempt that takes over in the middle.
+  held: (before) => (before === 'RollingBack' || before === 'Failed' ? 'RollingBack' : 'Preparing'),
+  promoting: (before) => (before === 'RollingBack' ? 'RollingBack' : 'Promoting'),
+  rejected: () => 'RollingBack',
+  gone: (before) => (before === 'Finalising' || before === 'Succeeded' ? 'Finalising' : 'Cancelling'),
+};

@@ -1,0 +1,76 @@
+import type { Deployment } from '../../kube/types.ts';
+import type { Context } from './context.ts';
+import { type Standing, standingOf } from './standing.ts';
+
+/** Admission moved the run while a phase was at work: the machine looks where it stands now. */
+export class Moved extends Error {
+  readonly standing: Standing;
+  constructor(standing: Standing) {
+    super(`the run is ${standing} now`);
+    this.name = 'Moved';
+    this.standing = standing;
+  }
+}
+
+/** The process was told to stop; the next attempt goes on from what is written. */
+export class Stopped extends Error {
+  constructor() {
+    super('told to stop');
+    this.name = 'Stopped';
+  }
+}
+
+/** What a canary Deployment or the primary's pods are asked for, in milliseconds between looks; their own watch would cost more. */
+const POLL_MS = 300;
+
+/** Throws unless the run stands where the phase expects it. */
+export function expectStanding({ view, ref, signal }: Context, expected: Standing): void {
+  if (signal.aborted) throw new Stopped();
+  const standing = standingOf(view.current(), ref);
+  if (standing !== expected) throw new Moved(standing);
+}
+
+/** Waits, but no longer than the run stands where it stood. */
+export async function pause(ctx: Context, ms: number, expected: Standing): Promise<void> {
+  const until = ctx.clock.now().getTime() + ms;
+  for (;;) {
+    expectStanding(ctx, expected);
+    const left = until - ctx.clock.now().getTime();
+    if (left <= 0) return;
+    await ctx.view.nextChange(left);
+  }
+}
+
+/** Waits whatever the run's standing becomes: a clean-up is finished in any case. */
+export async function settleFor(ctx: Context, ms: number): Promise<void> {
+  const until = ctx.clock.now().getTime() + ms;
+  for (;;) {
+    if (ctx.signal.aborted) throw new Stopped();
+    const left = until - ctx.clock.now().getTime();
+    if (left <= 0) return;
+    await ctx.view.nextChange(left);
+  }
+}
+
+/** Asks until the answer is true; false when `timeoutMs` is over first. */
+export async function until(
+  ctx: Context,
+  timeoutMs: number,
+  expected: Standing,
+  ask: () => Promise<boolean>,
+): Promise<boolean> {
+  const end = ctx.clock.now().getTime() + timeoutMs;
+  for (;;) {
+    expectStanding(ctx, expected);
+    if (await ask()) return true;
+    if (ctx.clock.now().getTime() >= end) return false;
+    await ctx.view.nextChange(POLL_MS);
+  }
+}
+
+/** The primary; only to be called where the run still stands. */
+export function primaryOf({ view, ref }: Context): Deployment {
+  const primary = view.current();
+  if (!primary || primary.metadata.uid !== ref.deploymentUid) throw new Moved('gone');
+  return primary;
+}

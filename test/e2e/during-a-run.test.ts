@@ -1,0 +1,304 @@
+import { describe, expect, test } from 'vitest';
+import { DEPLOYMENTS, PODS } from '../../kube/resources.ts';
+import type { Deployment, Pod } from '../../kube/types.ts';
+import { eventually, must, run, sleep } from './support/cluster.ts';
+import { NAMESPACE } from './support/install.ts';
+import { answersOf, failures, seen, total } from './support/load.ts';
+import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
+
+/** Long enough at each weight that something can happen meanwhile. */
+const SLOW = { ...QUICK, analysis: { ...QUICK.analysis, interval: '8s' } };
+
+describe.concurrent('while a run is on', () => {
+  test('R1 v3 replaces v2: its requests end at once, the run starts anew', () =>
+    inScenario('r1', { spec: SLOW }, async (s) => {
+      await s.apply({ version: 'v2' });
+      await s.weight(20);
+      const first = (await s.run())!;
+      const pushedMs = Date.now();
+      await s.apply({ version: 'v3' });
+      expect((await s.run())!.id).not.toBe(first.id);
+      await s.reported('the new run at work', 60_000, (r) => r.run !== first.id && r.weight === 10);
+      const stats = await s.load.stats();
+      // The analyzer sees the change, takes the routes back, the proxies follow.
+      expect(seen(stats, 'v2')!.lastMs - pushedMs).toBeLessThan(3000);
+      expect(failures(stats)).toBe(0);
+      await s.apply({ version: 'v1' });
+      await s.nothingLeft();
+    }));
+
+  for (const how of ['apply', 'applyServerSide'] as const) {
+    test(`R2 revert to v1 by ${how} cancels the run and leaves the primary alone`, () =>
+      inScenario('r2', { spec: SLOW, how }, async (s) => {
+        const before = (await s.pods()).map((p) => p.metadata.uid).sort();
+        await s[how]({ version: 'v2' });
+        await s.weight(10);
+        const { stderr } = await s[how]({ version: 'v1' });
+        expect(stderr).toContain('back to the stable version');
+        await s.nothingLeft();
+        const primary = await s.primary();
+        expect(primary.spec.paused).toBeUndefined();
+        expect(await s.run()).toBeUndefined();
+        expect((await s.pods()).map((p) => p.metadata.uid).sort()).toEqual(before);
+        await s.load.reset();
+        await sleep(2000);
+        const stats = await s.load.stats();
+        expect(answersOf(stats, 'v1')).toBe(total(stats));
+        expect(failures(stats)).toBe(0);
+        await eventually(
+          'no condition of ours',
+          20_000,
+          async () => !(await s.primary()).status?.conditions?.some((c) => c.type === 'Promoted'),
+        );
+      }));
+  }
+
+  test('R3 the same version applied fifty times, one that drops a field, is one run and one canary', () =>
+    inScenario('r3', { spec: SLOW, env: { DRAIN_MS: '6000' } }, async (s) => {
+      await s.apply({ version: 'v2' });
+      const first = (await s.run())!;
+      await s.weight(10);
+      const canary = (await s.canary())!;
+      for (let i = 0; i < 50; i++) await s.apply({ version: 'v2' });
+      expect((await s.run())!.id).toBe(first.id);
+      expect((await s.canary())!.metadata.uid).toBe(canary.metadata.uid);
+      expect(
+        (await s.jobs()).filter((j) => JSON.stringify(j.spec.template.spec.containers[0]).includes(first.id)),
+      ).toHaveLength(1);
+      expect(failures(await s.load.stats())).toBe(0);
+    }));
+
+  test('R4 labels, annotations, replicas and an autoscaler leave the run alone', () =>
+    inScenario('r4', { spec: SLOW }, async (s) => {
+      await s.apply({ version: 'v2' });
+      const first = (await s.run())!;
+      await s.weight(10);
+      await must('kubectl', ['-n', s.namespace, 'label', 'deployment/reviews', 'team=books']);
+      await must('kubectl', ['-n', s.namespace, 'annotate', 'deployment/reviews', 'note=hello']);
+      await must('kubectl', ['-n', s.namespace, 'scale', 'deployment/reviews', '--replicas=2']);
+      await must('kubectl', ['-n', s.namespace, 'autoscale', 'deployment/reviews', '--min=2', '--max=3', '--cpu=80%']);
+      await eventually('two stable pods', 60_000, async () => ((await s.primary()).status?.readyReplicas ?? 0) === 2);
+      expect((await s.primary()).spec.paused).toBe(true);
+      await s.weight(30);
+      expect((await s.run())!.id).toBe(first.id);
+      expect(failures(await s.load.stats())).toBe(0);
+    }));
+
+  test('R5 opt-out: routes restored, canary gone, v1 goes on serving', () =>
+    inScenario('r5', { spec: SLOW }, async (s) => {
+      await s.apply({ version: 'v2' });
+      await s.weight(20);
+      const { stderr } = await s.apply({ version: 'v2', spec: null });
+      expect(stderr).toContain('canary analysis of reviews is off');
+      await s.nothingLeft();
+      await s.load.reset();
+      await sleep(3000);
+      const stats = await s.load.stats();
+      expect(answersOf(stats, 'v1')).toBe(total(stats));
+      expect(failures(stats)).toBe(0);
+      expect((await s.primary()).metadata.labels ?? {}).not.toHaveProperty(['sidestep.dev/watched']);
+    }));
+
+  test('R6 the Deployment deleted: nothing is left', () =>
+    inScenario('r6', { spec: SLOW }, async (s) => {
+      await s.apply({ version: 'v2' });
+      await s.weight(10);
+      await must('kubectl', ['-n', s.namespace, 'delete', 'deployment', 'reviews']);
+      await s.nothingLeft();
+      expect(await s.canary()).toBeUndefined();
+    }));
+
+  test('R7 the analyzer killed in each phase: the run converges and skips no check', () =>
+    inScenario('r7', {}, async (s) => {
+      const killed: string[] = [];
+      await s.apply({ version: 'v2' });
+      const id = (await s.run())!.id;
+      const weights = new Set<number>();
+      await eventually('promotion', 240_000, async () => {
+        const status = await s.status();
+        if (status?.run !== id) return undefined;
+        weights.add(status.weight);
+        const mark = status.phase === 'Progressing' ? `Progressing ${status.weight}` : status.phase;
+        const wanted = ['Preparing', 'Progressing 20', 'Promoting', 'Finalising'];
+        if (wanted.includes(mark) && !killed.includes(mark) && (await killAnalyzer(s, id))) killed.push(mark);
+        return status.phase === 'Succeeded';
+      });
+      await s.nothingLeft();
+      expect(killed).toEqual(expect.arrayContaining(['Preparing', 'Progressing 20', 'Promoting']));
+      expect([...weights].sort((a, b) => a - b)).toEqual([0, 10, 20, 30, 40, 50]);
+      expect(failures(await s.load.stats())).toBe(0);
+    }));
+
+  test('R7 the analyzer killed while it rolls back: the version is rejected and nothing is left', () =>
+    inScenario('r7b', {}, async (s) => {
+      await s.apply({ version: 'v2', env: { ERROR_RATE: '1' } });
+      const id = (await s.run())!.id;
+      await s.reported('the rollback', 120_000, (r) => r.phase === 'RollingBack');
+      await killAnalyzer(s, id);
+      await s.ended('Failed');
+      await s.nothingLeft();
+      expect(await s.phase()).toBe('rejected');
+    }));
+
+  test('R13 a promotion that fails at full scale ends on the stable version with no failed request', () =>
+    inScenario(
+      'r13',
+      { replicas: 2, spec: { ...QUICK, progressDeadlineSeconds: 20, analysis: { ...QUICK.analysis, maxWeight: 20 } } },
+      async (s) => {
+        await s.apply({
+          version: 'v2',
+          env: { NEVER_READY_IF_MORE_THAN_ONE: '1', PEERS_HOST: `reviews-peers-v2.${s.namespace}` },
+        });
+        const status = await s.ended('Failed', 180_000);
+        await s.nothingLeft();
+        expect(status.message).toContain('promotion failed');
+        const sets = await s.replicaSets();
+        const running = sets.filter((rs) => (rs.spec.replicas ?? 0) > 0);
+        expect(running).toHaveLength(1);
+        expect(running[0]!.spec.template.metadata?.labels?.['version']).toBe('v1');
+        expect(running[0]!.status?.readyReplicas).toBe(2);
+        expect(await s.phase()).toBe('rejected');
+        const stats = await s.load.stats();
+        expect(failures(stats)).toBe(0);
+        await s.load.reset();
+        await sleep(2000);
+        const after = await s.load.stats();
+        expect(answersOf(after, 'v1')).toBe(total(after));
+      },
+    ));
+
+  test('R16 scaled to 0 and back while held, after a rejection and with the next version held: the stable version runs', () =>
+    inScenario('r16', { spec: { ...SLOW, progressDeadlineSeconds: 15 }, replicas: 1 }, async (s) => {
+      await s.apply({ version: 'v2' });
+      await s.weight(10);
+      await downAndUp(s);
+      await s.command('abort');
+      await s.ended('Failed');
+      await s.nothingLeft();
+      await downAndUp(s);
+      await s.apply({ version: 'v3' });
+      expect(await s.phase()).toBe('held');
+      await downAndUp(s);
+    }));
+
+  test('R16 scaled to 0 and back after a failed promotion: the stable version runs, never the rejected one', () =>
+    inScenario(
+      'r16b',
+      { replicas: 2, spec: { ...QUICK, progressDeadlineSeconds: 15, analysis: { ...QUICK.analysis, maxWeight: 10 } } },
+      async (s) => {
+        await s.apply({
+          version: 'v2',
+          env: { NEVER_READY_IF_MORE_THAN_ONE: '1', PEERS_HOST: `reviews-peers-v2.${s.namespace}` },
+        });
+        await s.ended('Failed', 180_000);
+        await s.nothingLeft();
+        await downAndUp(s, 2);
+        await s.apply({ version: 'v3' });
+        await downAndUp(s, 2);
+      },
+    ));
+
+  test('R17 nothing but retry, revert, another version or a promote releases a rejected version', () =>
+    inScenario('r17', { spec: { ...QUICK, progressDeadlineSeconds: 8 } }, async (s) => {
+      const rejected = { version: 'v2', env: { NEVER_READY: '1' } };
+      await s.apply(rejected);
+      await s.ended('Failed');
+      await s.nothingLeft();
+      const { stderr } = await s.apply(rejected);
+      expect(stderr).toMatch(/was rejected at .*stays held/);
+      await s.apply({ ...rejected, replicas: 3 });
+      await s.apply({ ...rejected, spec: { ...QUICK, progressDeadlineSeconds: 9 } });
+      await must('kubectl', ['-n', s.namespace, 'label', 'deployment/reviews', 'x=y']);
+      await must('kubectl', ['-n', s.namespace, 'patch', 'deployment', 'reviews', '-p', '{"spec":{"paused":false}}']);
+      const undone = await s.kubectl(
+        'patch',
+        'deployment',
+        'reviews',
+        '--type=json',
+        '-p',
+        '[{"op":"remove","path":"/metadata/annotations/sidestep.dev~1run"}]',
+      );
+      expect(undone.code).toBe(0);
+      await must('kubectl', ['-n', s.namespace, 'delete', 'pod', '-l', 'app=reviews,version=v1', '--wait=false']);
+      await sleep(8000);
+      const primary = await s.primary();
+      expect(primary.spec.paused).toBe(true);
+      expect(await s.phase()).toBe('rejected');
+      const versions = new Set((await s.pods()).map((p) => p.metadata.labels?.['version']));
+      expect([...versions]).toEqual(['v1']);
+    }));
+});
+
+describe('while a run is on, with the webhook away', () => {
+  test('R8 webhook pods gone: the run goes on, opted-in updates are refused clearly, all others are unaffected', () =>
+    inScenario('r8', { spec: SLOW }, async (s) => {
+      await s.kubectlApply(otherDeployment(s.namespace));
+      await s.apply({ version: 'v2' });
+      await s.weight(10);
+      await must('kubectl', ['-n', NAMESPACE, 'scale', 'deployment/sidestep-webhook', '--replicas=0']);
+      try {
+        await eventually(
+          'no webhook pod',
+          60_000,
+          async () =>
+            (
+              await s.client.list<Pod>(
+                PODS,
+                { namespace: NAMESPACE },
+                { query: { labelSelector: 'app.kubernetes.io/component=webhook' } },
+              )
+            ).items.length === 0,
+        );
+        const refused = await run('kubectl', ['apply', '-f', '-'], JSON.stringify(s.manifest({ version: 'v3' })));
+        expect(refused.code).not.toBe(0);
+        expect(refused.stderr).toMatch(/failed calling webhook .*sidestep/);
+        const other = otherDeployment(s.namespace);
+        other.spec.template.metadata!.labels!['version'] = 'v2';
+        await s.kubectlApply(other);
+        await s.weight(20);
+      } finally {
+        await must('kubectl', ['-n', NAMESPACE, 'scale', 'deployment/sidestep-webhook', '--replicas=2']);
+        await must('kubectl', ['-n', NAMESPACE, 'rollout', 'status', 'deployment/sidestep-webhook', '--timeout=60s']);
+      }
+      await s.ended('Succeeded');
+      expect(failures(await s.load.stats())).toBe(0);
+    }));
+});
+
+/** Ends the analyzer's container without a chance to say good-bye: what a lost node or the OOM killer does. */
+async function killAnalyzer(s: Scenario, runId: string): Promise<boolean> {
+  const { items } = await s.client.list<Pod>(
+    PODS,
+    { namespace: NAMESPACE },
+    { query: { labelSelector: `sidestep.dev/run=${runId}` } },
+  );
+  const pod = items.find((p) => p.status?.phase === 'Running');
+  if (!pod) return false;
+  await must('kubectl', ['-n', NAMESPACE, 'delete', 'pod', pod.metadata.name, '--force', '--grace-period=0']);
+  return true;
+}
+
+async function downAndUp(s: Scenario, replicas = 1): Promise<void> {
+  await must('kubectl', ['-n', s.namespace, 'scale', 'deployment/reviews', '--replicas=0']);
+  await eventually('no pods', 60_000, async () => (await s.pods()).length === 0);
+  await must('kubectl', ['-n', s.namespace, 'scale', 'deployment/reviews', `--replicas=${replicas}`]);
+  await eventually('pods again', 60_000, async () => ((await s.primary()).status?.readyReplicas ?? 0) === replicas);
+  const versions = new Set((await s.pods()).map((p) => p.metadata.labels?.['version']));
+  expect([...versions]).toEqual(['v1']);
+}
+
+function otherDeployment(namespace: string): Deployment {
+  return {
+    apiVersion: DEPLOYMENTS.apiVersion,
+    kind: DEPLOYMENTS.kind,
+    metadata: { name: 'other', namespace },
+    spec: {
+      replicas: 0,
+      selector: { matchLabels: { app: 'other' } },
+      template: {
+        metadata: { labels: { app: 'other', version: 'v1' } },
+        spec: { containers: [{ name: 'app', image: 'localhost/other:v1' }] },
+      },
+    },
+  };
+}

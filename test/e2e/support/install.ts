@@ -1,0 +1,42 @@
+import { must } from './cluster.ts';
+
+export const NAMESPACE = 'sidestep-system';
+export const RELEASE = 'sidestep';
+
+/** Values that make runs quick enough to test: everything else is the chart's default. */
+export interface InstallValues {
+  image?: string;
+  prometheusUrl?: string;
+  extra?: string[];
+}
+
+/** Installs Sidestep by its chart, or upgrades it to this checkout's. */
+export async function install({
+  image = process.env['SIDESTEP_IMAGE'] ?? 'localhost/sidestep:dev',
+  prometheusUrl,
+  extra = [],
+}: InstallValues = {}): Promise<void> {
+  const [, repository, tag] = /^(.*):([^:/]+)$/.exec(image) ?? [undefined, image, 'latest'];
+  const sets = [
+    `image.repository=${repository}`,
+    `image.tag=${tag}`,
+    `prometheus.url=${prometheusUrl ?? process.env['SIDESTEP_PROMETHEUS_URL'] ?? 'http://prometheus.istio-system:9090'}`,
+    ...extra,
+  ];
+  await must('helm', [
+    'upgrade',
+    '--install',
+    RELEASE,
+    'charts/sidestep',
+    '--namespace',
+    NAMESPACE,
+    '--create-namespace',
+    '--wait',
+    '--timeout',
+    '3m',
+    ...sets.flatMap((set) => ['--set-string', set]),
+  ]);
+}
+
+export const uninstall = (): Promise<unknown> =>
+  must('helm', ['uninstall', RELEASE, '--namespace', NAMESPACE, '--wait']);
