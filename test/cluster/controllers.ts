@@ -1,9 +1,14 @@
 import { binary } from './build.ts';
 import type { Daemon } from './daemon.ts';
-import { isHealthy } from './health.ts';
+import { isHealthy, readApi } from './health.ts';
 import { CONTROLLER_MANAGER_PORT, POD_RANGE, SCHEDULER_PORT } from './network.ts';
 import type { Paths } from './paths.ts';
 import { clientKubeconfig, pkiFile } from './pki.ts';
+
+/**
+ * Written by one of the controllers: its health endpoint answers before they run, and without this account no pod can be created.
+ */
+const DEFAULT_ACCOUNT = '/api/v1/namespaces/default/serviceaccounts/default';
 
 /** Flags of both: one identity for work, authentication and authorisation, and no election, since there is one of each. */
 function common(kubeconfig: string): string[] {
@@ -30,7 +35,9 @@ export function controllerManager(paths: Paths): Daemon {
       `--cluster-cidr=${POD_RANGE}`,
       '--allocate-node-cidrs=true',
     ],
-    healthy: () => isHealthy(`https://127.0.0.1:${CONTROLLER_MANAGER_PORT}/healthz`),
+    healthy: async () =>
+      (await isHealthy(`https://127.0.0.1:${CONTROLLER_MANAGER_PORT}/healthz`)) &&
+      (await readApi(paths, DEFAULT_ACCOUNT)) !== undefined,
   };
 }
 

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { buildBinaries } from './build.ts';
+import { enterGroup } from './cgroup.ts';
 import { daemons, type Kind } from './components.ts';
 import { importImages } from './containerd.ts';
 import { startAndWait, stopDaemon } from './daemon.ts';
@@ -61,6 +62,7 @@ async function exec(command: readonly string[]): Promise<void> {
 async function restart(name: string): Promise<void> {
   const state = inspect(paths);
   if (state.state === 'absent' || state.state === 'starting') requireUp();
+  enterGroup(paths);
   const [program = '', ...args] = enter(paths, [process.execPath, import.meta.filename, 'restart-inside', name]);
   process.exitCode = await runInteractive(program, args);
 }
