@@ -63,15 +63,30 @@ export async function takeFence(options: FenceOptions): Promise<Fence> {
   };
 }
 
-async function acquire({ client, holder, now, signal }: FenceOptions, target: { namespace: string; name: string }): Promise<number> {
+async function acquire(
+  { client, holder, now, signal }: FenceOptions,
+  target: { namespace: string; name: string },
+): Promise<number> {
   for (;;) {
     const lease = await read(client, target, signal);
     const token = (lease?.spec?.leaseTransitions ?? 0) + 1;
     const time = now().toISOString().replace('Z', '000Z');
-    const spec = { holderIdentity: holder, leaseDurationSeconds: 15, acquireTime: time, renewTime: time, leaseTransitions: token };
+    const spec = {
+      holderIdentity: holder,
+      leaseDurationSeconds: 15,
+      acquireTime: time,
+      renewTime: time,
+      leaseTransitions: token,
+    };
     try {
       if (lease) await client.update<Lease>(LEASES, target, { ...lease, spec }, { signal });
-      else await client.create<Lease>(LEASES, target, { apiVersion: LEASES.apiVersion, kind: LEASES.kind, metadata: target, spec }, { signal });
+      else
+        await client.create<Lease>(
+          LEASES,
+          target,
+          { apiVersion: LEASES.apiVersion, kind: LEASES.kind, metadata: target, spec },
+          { signal },
+        );
       return token;
     } catch (e) {
       if (!isConflict(e) && !isAlreadyExists(e)) throw e;
@@ -79,7 +94,11 @@ async function acquire({ client, holder, now, signal }: FenceOptions, target: { 
   }
 }
 
-async function read(client: KubeClient, target: { namespace: string; name: string }, signal: AbortSignal): Promise<Lease | undefined> {
+async function read(
+  client: KubeClient,
+  target: { namespace: string; name: string },
+  signal: AbortSignal,
+): Promise<Lease | undefined> {
   try {
     return await client.get<Lease>(LEASES, target, { signal });
   } catch (e) {

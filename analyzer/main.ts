@@ -1,6 +1,5 @@
-import { KubeConfig } from '@kubernetes/client-node';
 import { type RunStatus, statusOf } from '../canary/status.ts';
-import { createKubeClient } from '../kube/client.ts';
+import { connect as connectKube } from '../kube/connect.ts';
 import { messageOf } from '../kube/errors.ts';
 import { createLogger } from '../kube/log.ts';
 import type { Deployment } from '../kube/types.ts';
@@ -46,9 +45,7 @@ async function main(): Promise<number> {
 }
 
 async function connect(target: Target, settings: Settings, log: Context['log'], signal: AbortSignal): Promise<Context> {
-  const config = new KubeConfig();
-  config.loadFromDefault();
-  const client = createKubeClient(config);
+  const client = await connectKube();
   const ref = {
     id: target.run,
     deploymentUid: target.uid,

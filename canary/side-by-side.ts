@@ -26,11 +26,17 @@ const SINGLE_WRITER = [
 /** @returns the first sign in the Deployment that a second version beside the first would do harm */
 export function sideBySideProblem({ spec }: Deployment): SideBySideProblem | undefined {
   if (spec.strategy?.type === 'Recreate') {
-    return { field: 'spec.strategy.type', message: 'is Recreate, which says that two versions must not run at the same time' };
+    return {
+      field: 'spec.strategy.type',
+      message: 'is Recreate, which says that two versions must not run at the same time',
+    };
   }
   const pod = spec.template.spec;
   if (pod.hostNetwork) {
-    return { field: 'spec.template.spec.hostNetwork', message: 'is true: canary and primary would compete for the same ports of a node' };
+    return {
+      field: 'spec.template.spec.hostNetwork',
+      message: 'is true: canary and primary would compete for the same ports of a node',
+    };
   }
   return hostPort(pod) ?? writableVolume(pod);
 }
@@ -49,7 +55,8 @@ function hostPort({ containers, initContainers = [] }: PodSpec): SideBySideProbl
 function writableVolume(pod: PodSpec): SideBySideProblem | undefined {
   for (const volume of pod.volumes ?? []) {
     const kind = SINGLE_WRITER.find((source) => volume[source] !== undefined);
-    if (kind === undefined || (volume[kind] as { readOnly?: boolean }).readOnly || mountedReadOnly(pod, volume.name)) continue;
+    if (kind === undefined || (volume[kind] as { readOnly?: boolean }).readOnly || mountedReadOnly(pod, volume.name))
+      continue;
     return {
       field: `spec.template.spec.volumes[${volume.name}].${kind}`,
       message: 'is writable and would be used by two versions at the same time',
@@ -59,6 +66,8 @@ function writableVolume(pod: PodSpec): SideBySideProblem | undefined {
 }
 
 function mountedReadOnly({ containers, initContainers = [] }: PodSpec, volume: string): boolean {
-  const mounts = [...containers, ...initContainers].flatMap((c) => c.volumeMounts ?? []).filter((m) => m.name === volume);
+  const mounts = [...containers, ...initContainers]
+    .flatMap((c) => c.volumeMounts ?? [])
+    .filter((m) => m.name === volume);
   return mounts.length > 0 && mounts.every((m) => m.readOnly);
 }

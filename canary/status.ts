@@ -21,6 +21,8 @@ export interface MetricReading {
   /** percent for request-success-rate, milliseconds for request-duration; absent without evidence */
   value?: number;
   verdict: 'pass' | 'fail' | 'no-data';
+  /** The metrics could not be asked, or answered with something that is no count. */
+  error?: true;
   /** What was seen, with its numbers, for a person. */
   message: string;
 }

@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { KubeConfig } from '@kubernetes/client-node';
-import { createKubeClient, type KubeClient } from '../../../kube/client.ts';
+import { type ClusterAccess, createKubeClient, type KubeClient } from '../../../kube/client.ts';
 
 /** The cluster that KUBECONFIG names: the embedded one (`npm run cluster -- exec`), or the user's own. */
 export function connect(): KubeClient {
   const config = new KubeConfig();
   config.loadFromDefault();
-  return createKubeClient(config);
+  return createKubeClient(config as ClusterAccess);
 }
 
 export interface Result {

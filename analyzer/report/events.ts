@@ -1,0 +1,54 @@
+import { digest } from '../../canary/hash.ts';
+import { clip } from '../../canary/run.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { messageOf } from '../../kube/errors.ts';
+import type { Log } from '../../kube/log.ts';
+import { DEPLOYMENTS, EVENTS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+
+/** Longest message that the API server takes in an Event. */
+const MAX_MESSAGE = 1000;
+
+interface Event extends KubeObject {
+  involvedObject: { apiVersion: string; kind: string; namespace: string; name: string; uid: string };
+  type: 'Normal' | 'Warning';
+  reason: string;
+  message: string;
+  source: { component: string };
+  firstTimestamp: string;
+  lastTimestamp: string;
+  count: number;
+}
+
+export interface EventTarget {
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+/** Says something on the Deployment, for `kubectl describe`. A lost Event is logged; no run fails of it. */
+export function createEvents(client: KubeClient, log: Log, target: EventTarget, now: () => Date) {
+  let sequence = 0;
+  return (type: Event['type'], reason: string, message: string): void => {
+    const time = now()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z');
+    const { namespace, name, uid } = target;
+    const event: Event = {
+      apiVersion: EVENTS.apiVersion,
+      kind: EVENTS.kind,
+      metadata: { name: `${name.slice(0, 230)}.${digest([uid, now().getTime(), sequence++], 16)}`, namespace },
+      involvedObject: { apiVersion: DEPLOYMENTS.apiVersion, kind: DEPLOYMENTS.kind, namespace, name, uid },
+      type,
+      reason,
+      message: clip(message, MAX_MESSAGE),
+      source: { component: 'sidestep' },
+      firstTimestamp: time,
+      lastTimestamp: time,
+      count: 1,
+    };
+    client
+      .create(EVENTS, { namespace }, event)
+      .catch((e) => log.warn('event not written', { reason, error: messageOf(e) }));
+  };
+}

@@ -1,0 +1,97 @@
+import { templateHash } from '../../canary/hash.ts';
+import { isConflict, isNotFound } from '../../kube/errors.ts';
+import { REPLICA_SETS } from '../../kube/resources.ts';
+import type { Deployment, KubeObject, ReplicaSet } from '../../kube/types.ts';
+import type { WriteDeps } from '../fenced-write.ts';
+
+/**
+ * Fewest pods that Kubernetes keeps available while it rolls the Deployment by its own strategy. As the Deployment controller counts:
+ * a percentage of maxUnavailable is rounded down, of maxSurge up, and if both come to 0, one may be unavailable.
+ */
+export function capacityDuringRollout({ spec }: Deployment): number {
+  const replicas = spec.replicas ?? 1;
+  if (spec.strategy?.type === 'Recreate') return 0;
+  const { maxUnavailable = '25%', maxSurge = '25%' } = spec.strategy?.rollingUpdate ?? {};
+  const unavailable = share(maxUnavailable, replicas, Math.floor);
+  const none = unavailable === 0 && share(maxSurge, replicas, Math.ceil) === 0;
+  return Math.max(0, replicas - (none ? 1 : unavailable));
+}
+
+function share(value: number | string, of: number, round: (n: number) => number): number {
+  if (typeof value === 'number') return value;
+  return round((Number.parseInt(value, 10) / 100) * of);
+}
+
+/** The ReplicaSets that the primary owns. */
+export async function ownedReplicaSets({ client, signal }: WriteDeps, primary: Deployment): Promise<ReplicaSet[]> {
+  const { items } = await client.list<ReplicaSet>(REPLICA_SETS, { namespace: primary.metadata.namespace! }, { signal });
+  return items.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === primary.metadata.uid));
+}
+
+const wanted = ({ spec }: ReplicaSet): number => spec.replicas ?? 0;
+const pods = ({ status }: ReplicaSet): number => status?.replicas ?? 0;
+
+/** Whether more than one version has pods, or is to have some. */
+export async function isMixed(deps: WriteDeps, primary: Deployment): Promise<boolean> {
+  const active = (await ownedReplicaSets(deps, primary)).filter((rs) => wanted(rs) > 0 || pods(rs) > 0);
+  return active.length > 1;
+}
+
+export async function isVersionReady(deps: WriteDeps, primary: Deployment, hash: string): Promise<boolean> {
+  const set = (await ownedReplicaSets(deps, primary)).find((rs) => templateHash(rs.spec.template) === hash);
+  return set !== undefined && wanted(set) > 0 && (set.status?.readyReplicas ?? 0) >= wanted(set);
+}
+
+/**
+ * One step towards one version in a paused primary: the ReplicaSets of all others go to 0, and the controller, which scales the only
+ * active ReplicaSet of a paused Deployment, brings the kept one to full size.
+ * @returns true once that is so
+ */
+export async function settleOn(deps: WriteDeps, primary: Deployment, keepHash: string): Promise<boolean> {
+  const sets = await ownedReplicaSets(deps, primary);
+  const keep = sets.find((rs) => templateHash(rs.spec.template) === keepHash);
+  if (!keep) throw new Error('the ReplicaSet of the stable version is gone: it was deleted by hand');
+  const others = sets.filter((rs) => rs !== keep);
+  for (const rs of others) if (wanted(rs) > 0) await scaleReplicaSet(deps, rs, 0);
+  const full = primary.spec.replicas ?? 1;
+  // All at 0, the controller would choose the newest; the kept one is asked for by us then.
+  if (wanted(keep) === 0 && full > 0) await scaleReplicaSet(deps, keep, full);
+  return others.every((rs) => wanted(rs) === 0 && pods(rs) === 0) && (keep.status?.readyReplicas ?? 0) >= full;
+}
+
+interface Scale extends KubeObject {
+  spec: { replicas: number };
+}
+
+async function scaleReplicaSet(
+  { client, fence, signal }: WriteDeps,
+  { metadata }: ReplicaSet,
+  replicas: number,
+): Promise<void> {
+  const target = { namespace: metadata.namespace!, name: metadata.name, subresource: 'scale' as const };
+  const scale = await client.get<Scale>(REPLICA_SETS, target, { signal });
+  await fence.check();
+  try {
+    await client.update<Scale>(REPLICA_SETS, target, { ...scale, spec: { ...scale.spec, replicas } }, { signal });
+  } catch (e) {
+    // The next look sees what the other writer made of it.
+    if (!isConflict(e)) throw e;
+  }
+}
+
+/**
+ * Deletes the ReplicaSet of a version once it has no pods: a paused controller that scales up from 0 prefers the held template's own
+ * ReplicaSet, and so would bring the rejected version back.
+ */
+export async function forgetVersion(deps: WriteDeps, primary: Deployment, hash: string): Promise<void> {
+  const set = (await ownedReplicaSets(deps, primary)).find((rs) => templateHash(rs.spec.template) === hash);
+  if (!set || wanted(set) > 0 || pods(set) > 0) return;
+  await deps.fence.check();
+  const { uid, resourceVersion } = set.metadata;
+  const ref = { namespace: set.metadata.namespace!, name: set.metadata.name };
+  try {
+    await deps.client.delete(REPLICA_SETS, ref, { preconditions: { uid, resourceVersion } }, { signal: deps.signal });
+  } catch (e) {
+    if (!isNotFound(e) && !isConflict(e)) throw e;
+  }
+}
