@@ -233,7 +233,16 @@ export async function clusterImages(): Promise<StoredImage[]> {
   return images;
 }
 
-/** Images of what is developed here. */
+/** Images of what is developed here. @throws CommandError if the sources do not build */
 export async function projectImages(): Promise<StoredImage[]> {
   return [await fixtures(), await sidestep()].filter((image) => image !== undefined);
+}
+
+/** The same for a cluster that starts: it is also there for those whose Sidestep does not build at the moment. */
+export async function availableProjectImages(): Promise<StoredImage[]> {
+  const attempts = await Promise.allSettled([fixtures(), sidestep()]);
+  for (const attempt of attempts) {
+    if (attempt.status === 'rejected') note(`an image was left out: ${attempt.reason}`);
+  }
+  return attempts.flatMap((attempt) => (attempt.status === 'fulfilled' && attempt.value ? [attempt.value] : []));
 }

@@ -9,7 +9,7 @@ import { controllerManager, scheduler } from './controllers.ts';
 import { startAndWait, startDaemon, waitHealthy } from './daemon.ts';
 import { resolverFile } from './environment.ts';
 import { etcd } from './etcd.ts';
-import { clusterImages, LAYOUT, projectImages } from './images.ts';
+import { availableProjectImages, clusterImages, LAYOUT } from './images.ts';
 import { inspect, writeInstance } from './instance.ts';
 import { kubelet, prepareKubelet } from './kubelet.ts';
 import { kubeProxy } from './kubeproxy.ts';
@@ -99,7 +99,7 @@ function startRuntime(paths: Paths): { healthy: Promise<void>; images: Promise<v
   const healthy = step('containerd', () => startAndWait(paths, containerd(paths)));
   const images = step('images', async () => {
     const cluster = await clusterImages();
-    const project = await projectImages();
+    const project = await availableProjectImages();
     await healthy;
     await importImages(paths, LAYOUT(), [...cluster, ...project]);
   });
