@@ -34,8 +34,8 @@ export interface ProcessRecord extends ProcessIdentity {
 /** Milliseconds a daemon may take to become healthy: API server and kubelet on two busy cores stay under 20 s. */
 const HEALTHY_TIMEOUT = 90_000;
 
-/** Milliseconds between asking a daemon to end and killing it. */
-const STOP_TIMEOUT = 10_000;
+/** Milliseconds between asking a daemon to end and killing it: an API server waits for its watches for a minute. */
+const STOP_TIMEOUT = 3_000;
 
 function recordFile(paths: Paths, name: string): string {
   return join(paths.records, `${name}.json`);
