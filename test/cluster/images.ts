@@ -233,16 +233,18 @@ export async function clusterImages(): Promise<StoredImage[]> {
   return images;
 }
 
-/** Images of what is developed here. @throws CommandError if the sources do not build */
-export async function projectImages(): Promise<StoredImage[]> {
-  return [await fixtures(), await sidestep()].filter((image) => image !== undefined);
+/** What came of the images of what is developed here. */
+export interface ProjectImages {
+  readonly images: readonly StoredImage[];
+  /** Why an image is missing: its sources do not build at the moment. */
+  readonly failures: readonly Error[];
 }
 
-/** The same for a cluster that starts: it is also there for those whose Sidestep does not build at the moment. */
-export async function availableProjectImages(): Promise<StoredImage[]> {
+/** Makes the images of Sidestep and of the test fixtures; one that does not build does not keep the other back. */
+export async function projectImages(): Promise<ProjectImages> {
   const attempts = await Promise.allSettled([fixtures(), sidestep()]);
-  for (const attempt of attempts) {
-    if (attempt.status === 'rejected') note(`an image was left out: ${attempt.reason}`);
-  }
-  return attempts.flatMap((attempt) => (attempt.status === 'fulfilled' && attempt.value ? [attempt.value] : []));
+  return {
+    images: attempts.flatMap((attempt) => (attempt.status === 'fulfilled' && attempt.value ? [attempt.value] : [])),
+    failures: attempts.flatMap((attempt) => (attempt.status === 'rejected' ? [attempt.reason as Error] : [])),
+  };
 }

@@ -48,8 +48,12 @@ async function down(): Promise<void> {
 async function images(): Promise<void> {
   if (usesExternal()) return;
   requireUp('full');
-  const imported = await step('images', async () => importImages(paths, LAYOUT(), await projectImages()));
-  note(imported.length > 0 ? `imported ${imported.map((image) => image.name).join(', ')}` : 'nothing changed');
+  await step('images', async () => {
+    const { images, failures } = await projectImages();
+    const imported = await importImages(paths, LAYOUT(), images);
+    note(imported.length > 0 ? `imported ${imported.map((image) => image.name).join(', ')}` : 'nothing changed');
+    for (const failure of failures) throw failure;
+  });
 }
 
 /** Runs a command of the user's with the cluster's network, kubeconfig and tools. */

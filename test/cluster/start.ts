@@ -9,7 +9,7 @@ import { controllerManager, scheduler } from './controllers.ts';
 import { startAndWait, startDaemon, waitHealthy } from './daemon.ts';
 import { resolverFile } from './environment.ts';
 import { etcd } from './etcd.ts';
-import { availableProjectImages, clusterImages, LAYOUT } from './images.ts';
+import { clusterImages, LAYOUT, projectImages } from './images.ts';
 import { inspect, writeInstance } from './instance.ts';
 import { kubelet, prepareKubelet } from './kubelet.ts';
 import { kubeProxy } from './kubeproxy.ts';
@@ -99,9 +99,11 @@ function startRuntime(paths: Paths): { healthy: Promise<void>; images: Promise<v
   const healthy = step('containerd', () => startAndWait(paths, containerd(paths)));
   const images = step('images', async () => {
     const cluster = await clusterImages();
-    const project = await availableProjectImages();
+    const project = await projectImages();
+    // The cluster is also there for those whose Sidestep does not build at the moment.
+    for (const failure of project.failures) note(`an image was left out: ${failure.message}`);
     await healthy;
-    await importImages(paths, LAYOUT(), [...cluster, ...project]);
+    await importImages(paths, LAYOUT(), [...cluster, ...project.images]);
   });
   images.catch(() => {}); // handled by whoever awaits it
   return { healthy, images };
