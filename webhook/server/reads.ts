@@ -1,0 +1,45 @@
+import type { KubeClient } from '../../kube/client.ts';
+import { isNotFound } from '../../kube/errors.ts';
+import { CONFIG_MAPS, pathOf, REPLICA_SETS, SUBJECT_ACCESS_REVIEWS } from '../../kube/resources.ts';
+import { formatSelector } from '../../kube/selectors.ts';
+import type { ConfigMap, Deployment, ReplicaSet } from '../../kube/types.ts';
+import type { Reads, Requester } from '../admission/types.ts';
+
+/** The API server waits 3 s for us, and no decision needs more than two reads. */
+const TIMEOUT_MS = 1000;
+
+/** The look-ups of a decision, answered by the API server itself: a cached answer could be older than the request. */
+export function apiReads(client: KubeClient): Reads {
+  const options = { timeoutMs: TIMEOUT_MS };
+  return {
+    configMap: async (namespace, name) => {
+      try {
+        return await client.get<ConfigMap>(CONFIG_MAPS, { namespace, name }, options);
+      } catch (e) {
+        if (isNotFound(e)) return undefined;
+        throw e;
+      }
+    },
+    replicaSets: async ({ metadata: { namespace, uid }, spec: { selector } }: Deployment) => {
+      const query = { labelSelector: formatSelector(selector) };
+      const { items } = await client.list<ReplicaSet>(REPLICA_SETS, { namespace }, { ...options, query });
+      return items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid));
+    },
+    mayCreateVirtualServices: async (requester, namespace) => {
+      const review = accessReview(requester, namespace);
+      const answer = await client.raw<{ status?: { allowed?: boolean } }>(
+        'POST',
+        pathOf(SUBJECT_ACCESS_REVIEWS),
+        review,
+        options,
+      );
+      return answer.status?.allowed === true;
+    },
+  };
+}
+
+function accessReview({ username, uid, groups, extra }: Requester, namespace: string) {
+  const { apiVersion, kind } = SUBJECT_ACCESS_REVIEWS;
+  const resourceAttributes = { namespace, verb: 'create', group: 'networking.istio.io', resource: 'virtualservices' };
+  return { apiVersion, kind, spec: { user: username, uid, groups, extra, resourceAttributes } };
+}
