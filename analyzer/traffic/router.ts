@@ -55,8 +55,8 @@ export function createRouter(deps: RouterDeps, target: TrafficTarget): Router {
   });
   return {
     prepare: async () => {
-      const rules = await readRules(deps, target);
       const users = await usersRoutes(deps, target, splitOf(target.namespace));
+      const rules = await readRules(deps, target);
       refuseLeftSubsets(users, rules, target, splitOf(target.namespace));
       await mirrorRules(deps, target, rules);
       if (users.length === 0) await ensureOwn(deps, target);

@@ -74,9 +74,7 @@ function unsplitRoute(route: Route, split: Split): Route {
   if (!route.route?.some((d) => isCanary(d, split))) return route;
   const kept: RouteDestination[] = [];
   for (const d of route.route) {
-    const home = isCanary(d, split)
-      ? kept.find((k) => isPrimary(k, split) && k.destination?.subset === d.destination?.subset)
-      : undefined;
+    const home = isCanary(d, split) ? kept.find((k) => isTwin(k, d, split)) : undefined;
     if (home) home.weight = (home.weight ?? 0) + (d.weight ?? 0);
     else if (!isCanary(d, split)) kept.push({ ...d });
   }
@@ -84,6 +82,12 @@ function unsplitRoute(route: Route, split: Split): Route {
   if (kept.length === 1 && only) delete only.weight;
   return { ...route, route: kept };
 }
+
+/** The destination that this canary destination was split off from: the same form of host, the same subset. */
+const isTwin = (primary: RouteDestination, canary: RouteDestination, split: Split): boolean =>
+  isPrimary(primary, split) &&
+  withName(primary.destination!.host, split.canaryService) === canary.destination?.host &&
+  primary.destination?.subset === canary.destination.subset;
 
 function isPrimary({ destination }: RouteDestination, { objectNamespace, service, port }: Split): boolean {
   if (!destination || !namesService(destination.host, objectNamespace, service)) return false;
