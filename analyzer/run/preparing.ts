@@ -4,8 +4,7 @@ import type { Readiness } from '../workload/workload.ts';
 import type { Canary, Context } from './context.ts';
 import { fail } from './failure.ts';
 import { report } from './report.ts';
-import { recordOf } from './standing.ts';
-import { expectStanding, pause, primaryOf, until } from './wait.ts';
+import { expectStanding, pause, primaryOf, runOnPrimary, until } from './wait.ts';
 import { nextWeight, replicasFor, stepsOf } from './weights.ts';
 
 /**
@@ -14,7 +13,7 @@ import { nextWeight, replicasFor, stepsOf } from './weights.ts';
  */
 export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
   expectStanding(ctx, 'held');
-  const { spec } = recordOf(primaryOf(ctx), ctx.ref)!;
+  const { spec } = runOnPrimary(ctx);
   if (ctx.ref.rollbackOnly)
     return fail(ctx, 'RolledBack', `the analysis did not survive ${ctx.ref.attempt - 1} attempts`);
   await report(
@@ -42,7 +41,7 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
 
 async function prepareCanary(ctx: Context): Promise<Canary> {
   const primary = primaryOf(ctx);
-  const { spec } = recordOf(primary, ctx.ref)!;
+  const { spec } = runOnPrimary(ctx);
   ctx.status.replicas = Math.max(ctx.status.replicas, primary.spec.replicas ?? 1);
   const canary = await ctx.ports.planCanary(primary, spec);
   ctx.canary = canary;

@@ -1,5 +1,4 @@
 import { parseDuration } from '../../canary/duration.ts';
-import type { Run } from '../../canary/run.ts';
 import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { HookResult } from '../checks/hooks.ts';
 import { type CheckVerdict, judgeCheck } from '../judge/thresholds.ts';
@@ -7,8 +6,7 @@ import type { Context } from './context.ts';
 import { fail } from './failure.ts';
 import { awaitReady } from './preparing.ts';
 import { report } from './report.ts';
-import { recordOf } from './standing.ts';
-import { expectStanding, pause, primaryOf } from './wait.ts';
+import { expectStanding, pause, primaryOf, runOnPrimary } from './wait.ts';
 import { nextWeight, replicasFor } from './weights.ts';
 
 /** While nothing can be judged, how often to look whether that has changed: not slower than a usual scrape. */
@@ -27,20 +25,18 @@ export async function progressing(ctx: Context): Promise<AnalyzerPhase> {
     await ctx.canary!.router.setWeight(ctx.status.weight);
   }
   for (;;) {
-    const { spec } = run(ctx);
-    const hooks = ctx.ports.callHooks(ctx.canary!, run(ctx));
+    const { spec } = runOnPrimary(ctx);
+    const hooks = ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx));
     await Promise.all([pause(ctx, parseDuration(spec.analysis.interval)!, 'held'), hooks]);
     const next = await check(ctx, await hooks);
     if (next) return next;
   }
 }
 
-const run = (ctx: Context): Run => recordOf(primaryOf(ctx), ctx.ref)!;
-
 /** One check and what follows from it; a phase if the run leaves this one. */
 async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase | undefined> {
   expectStanding(ctx, 'held');
-  const { spec } = run(ctx);
+  const { spec } = runOnPrimary(ctx);
   const verdict = await look(ctx, hooks);
   switch (verdict.outcome) {
     case 'fail':
@@ -63,7 +59,7 @@ async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase |
 
 async function look(ctx: Context, hooks: HookResult[]): Promise<CheckVerdict> {
   const since = new Date(ctx.status.trafficSince ?? ctx.clock.now());
-  const { readings, requests } = await ctx.ports.evaluate(ctx.canary!, run(ctx).spec, since);
+  const { readings, requests } = await ctx.ports.evaluate(ctx.canary!, runOnPrimary(ctx).spec, since);
   return judgeCheck({ readings, requests, hooks });
 }
 
@@ -85,7 +81,7 @@ async function failedCheck(ctx: Context, { message, readings }: CheckVerdict): P
 
 /** No evidence is neither success nor failure: the run waits for it, up to `holdTimeout`, and its interval begins anew with it. */
 async function hold(ctx: Context, first: CheckVerdict): Promise<AnalyzerPhase | undefined> {
-  const { spec } = run(ctx);
+  const { spec } = runOnPrimary(ctx);
   const timeoutMs = parseDuration(spec.analysis.holdTimeout)!;
   const since = Date.parse(ctx.status.evidenceAt ?? ctx.status.trafficSince ?? ctx.status.startedAt);
   const pollMs = Math.min(parseDuration(spec.analysis.interval)!, EVIDENCE_POLL_MS);
@@ -117,7 +113,7 @@ async function sayWaiting(ctx: Context, { message, readings, requests }: CheckVe
 
 /** The next weight: pods first, ready, then requests. */
 async function raise(ctx: Context, because?: string): Promise<AnalyzerPhase | undefined> {
-  const { spec } = run(ctx);
+  const { spec } = runOnPrimary(ctx);
   const weight = nextWeight(ctx.status.weight, spec.analysis);
   const problem = await scaleFor(ctx, weight, spec.progressDeadlineSeconds * 1000);
   if (problem) return fail(ctx, problem.runnable ? 'CanaryNotReady' : 'CanaryNotRunnable', problem.message);

@@ -7,8 +7,8 @@ import { fail } from './failure.ts';
 import { scaleFor } from './progressing.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
-import { recordOf, standingOf } from './standing.ts';
-import { expectStanding, pause, primaryOf } from './wait.ts';
+import { standingOf } from './standing.ts';
+import { expectStanding, pause, primaryOf, runOnPrimary } from './wait.ts';
 
 /** The primary is looked at on each of its changes; without any, this often, for the deadline's sake. */
 const LOOK_MS = 1000;
@@ -19,7 +19,7 @@ export async function promoting(ctx: Context): Promise<AnalyzerPhase> {
     const failed = await release(ctx);
     if (failed) return failed;
   }
-  const { spec } = recordOf(primaryOf(ctx), ctx.ref)!;
+  const { spec } = runOnPrimary(ctx);
   const stuck = await followRollout(ctx, spec.progressDeadlineSeconds * 1000);
   if (stuck === undefined) return 'Finalising';
   const message = `promotion failed: ${stuck}`;
@@ -48,7 +48,7 @@ async function release(ctx: Context): Promise<AnalyzerPhase | undefined> {
  */
 async function coverRollout(ctx: Context): Promise<AnalyzerPhase | undefined> {
   const primary = primaryOf(ctx);
-  const { spec } = recordOf(primary, ctx.ref)!;
+  const { spec } = runOnPrimary(ctx);
   const needed = Math.ceil(((primary.spec.replicas ?? 1) * (100 - ctx.status.weight)) / 100);
   if (capacityDuringRollout(primary) >= needed) return undefined;
   const problem = await scaleFor(ctx, 100, spec.progressDeadlineSeconds * 1000);

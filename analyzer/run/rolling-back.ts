@@ -5,8 +5,8 @@ import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Context } from './context.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
-import { recordOf, standingOf } from './standing.ts';
-import { primaryOf, until } from './wait.ts';
+import { standingOf } from './standing.ts';
+import { primaryOf, runOnPrimary, until } from './wait.ts';
 import { withdraw } from './withdraw.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function rollingBack(ctx: Context): Promise<AnalyzerPhase> {
   const fromPromotion = ctx.status.promotingSince !== undefined;
   if (!fromPromotion) await ctx.ports.restoreRoutes();
   await reject(ctx);
-  const run = recordOf(primaryOf(ctx), ctx.ref)!;
+  const run = runOnPrimary(ctx);
   if (fromPromotion) await settlePrimary(ctx, run);
   await withdraw(ctx);
   // A promotion that this run interrupted left two versions behind; the canary is no help there, so it went first.

@@ -1,6 +1,7 @@
+import type { Run } from '../../canary/run.ts';
 import type { Deployment } from '../../kube/types.ts';
 import type { Context } from './context.ts';
-import { type Standing, standingOf } from './standing.ts';
+import { recordOf, type Standing, standingOf } from './standing.ts';
 
 /** Admission moved the run while a phase was at work: the machine looks where it stands now. */
 export class Moved extends Error {
@@ -66,6 +67,13 @@ export async function until(
     if (ctx.clock.now().getTime() >= end) return false;
     await ctx.view.nextChange(POLL_MS);
   }
+}
+
+/** The run's record on the primary. Throws `Moved` where it is not there any more. */
+export function runOnPrimary(ctx: Context): Run {
+  const run = recordOf(primaryOf(ctx), ctx.ref);
+  if (!run) throw new Moved(standingOf(ctx.view.current(), ctx.ref));
+  return run;
 }
 
 /** The primary; only to be called where the run still stands. */

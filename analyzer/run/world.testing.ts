@@ -1,0 +1,247 @@
+import { CANARY, ENABLED } from '../../canary/annotations.ts';
+import { parseDecision } from '../../canary/decision.ts';
+import { type Run, runAnnotations, runOf } from '../../canary/run.ts';
+import { readSpec } from '../../canary/spec.ts';
+import { type RunStatus, statusOf } from '../../canary/status.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { memoryLog } from '../../kube/log.ts';
+import { DEPLOYMENTS } from '../../kube/resources.ts';
+import { FakeCluster } from '../../kube/testing/fake-cluster.ts';
+import type { Deployment } from '../../kube/types.ts';
+import { Refusal } from '../refusal.ts';
+import type { Context, Evaluation, Ports } from './context.ts';
+
+/** What kills an attempt in a test. */
+export class Killed extends Error {}
+
+export interface WorldOptions {
+  spec?: object;
+  replicas?: number;
+  strategy?: Deployment['spec']['strategy'];
+  /** What the metrics say at a weight. */
+  evaluate?: (weight: number, check: number) => Evaluation;
+  ready?: () => boolean;
+  refuse?: string;
+  /** Whether the primary gets through its rollout. */
+  promotes?: boolean;
+}
+
+const pass: Evaluation = {
+  requests: 10,
+  readings: [{ name: 'request-success-rate', value: 100, verdict: 'pass', message: 'fine' }],
+};
+export const failing: Evaluation = {
+  requests: 10,
+  readings: [{ name: 'request-success-rate', value: 0, verdict: 'fail', message: 'success rate 0 %' }],
+};
+export const silent: Evaluation = {
+  requests: 0,
+  readings: [{ name: 'request-success-rate', verdict: 'no-data', message: 'no requests' }],
+};
+
+/** A primary with a held version, an admission that acts on decisions, a primary that rolls, and a clock that moves when somebody waits. */
+export function createWorld({
+  spec = {},
+  replicas = 2,
+  strategy,
+  evaluate = () => pass,
+  ready = () => true,
+  refuse,
+  promotes = true,
+}: WorldOptions = {}) {
+  const log = memoryLog();
+  /** Everything that was done, in order. */
+  const did: string[] = [];
+  let nowMs = Date.parse('2026-01-01T00:00:00Z');
+  let weight = 0;
+  let checks = 0;
+  let writes = 0;
+  let killAt = Number.POSITIVE_INFINITY;
+  const { spec: analysis } = readSpec(
+    { defaults: { analysis: { interval: '10s', threshold: 2, maxWeight: 30, stepWeight: 10 }, ...spec } },
+    { name: 'reviews' },
+  );
+  const run: Run = {
+    id: 'run1',
+    phase: 'held',
+    hash: 'v2',
+    stable: 'v1',
+    requester: 'alice',
+    time: '',
+    spec: analysis!,
+  };
+  const cluster = new FakeCluster([
+    {
+      kind: 'Deployment',
+      metadata: {
+        name: 'reviews',
+        namespace: 'shop',
+        uid: 'uid-1',
+        generation: 1,
+        annotations: { [CANARY]: ENABLED, ...runAnnotations(run) },
+      },
+      spec: {
+        replicas,
+        paused: true,
+        selector: {},
+        template: { spec: { containers: [] } },
+        ...(strategy ? { strategy } : {}),
+      },
+      status: { observedGeneration: 1, replicas, updatedReplicas: 0, availableReplicas: replicas },
+    },
+  ]);
+  const primary = () => cluster.find<Deployment>(DEPLOYMENTS, 'shop', 'reviews');
+  const edit = (change: (d: Deployment) => void) =>
+    cluster.edit(DEPLOYMENTS, 'shop', 'reviews', (o) => change(o as Deployment));
+  const write = (what: string) => {
+    if (++writes === killAt) throw new Killed(what);
+    did.push(what);
+  };
+
+  /** What the webhook does with a decision, and the Deployment controller with the released version. */
+  const admit = (text: string): void => {
+    const { verdict, message } = parseDecision(text)!;
+    edit((d) => {
+      const {
+        'sidestep.dev/decision': _,
+        'sidestep.dev/run': __,
+        'sidestep.dev/phase': ___,
+        ...rest
+      } = d.metadata.annotations!;
+      const before = runOf(d)!;
+      const phase = { promote: 'promoting', rollback: 'rejected', restore: 'rejected', complete: undefined }[verdict] as
+        | Run['phase']
+        | undefined;
+      d.metadata.annotations = phase
+        ? { ...rest, ...runAnnotations({ ...before, phase, ...(message ? { message } : {}) }) }
+        : rest;
+      if (verdict === 'promote') delete d.spec.paused;
+      if (verdict === 'restore') d.spec.paused = true;
+      if (verdict === 'promote' && promotes) d.status!.updatedReplicas = replicas;
+    });
+  };
+
+  const client: KubeClient = {
+    ...cluster.client,
+    patch: async (resource, target, type, body, options) => {
+      const decision = (body as Deployment).metadata.annotations?.['sidestep.dev/decision'];
+      write(
+        decision
+          ? `decide ${parseDecision(decision)!.verdict}`
+          : `status ${(JSON.parse((body as Deployment).metadata.annotations?.['sidestep.dev/status'] ?? '{}') as Partial<RunStatus>).phase ?? 'erased'}`,
+      );
+      const stored = await cluster.client.patch(resource, target, type, body, options);
+      if (!decision) return stored as never;
+      admit(decision);
+      return primary() as never;
+    },
+  };
+
+  const ports: Ports = {
+    planCanary: async () => {
+      if (refuse) throw new Refusal(refuse);
+      return {
+        service: 'reviews',
+        port: { port: 80 },
+        canaryService: 'reviews-canary',
+        prepare: async (n) => write(`canary ${n}`),
+        scale: async (n) => write(`scale ${n}`),
+        readiness: async () => ({
+          wanted: 1,
+          ready: ready() ? 1 : 0,
+          ...(ready() ? {} : { problem: 'ImagePullBackOff' }),
+        }),
+        router: {
+          prepare: async () => write('routes'),
+          setWeight: async (percent) => {
+            write(`weight ${percent}`);
+            weight = percent;
+          },
+        },
+      };
+    },
+    evaluate: async () => {
+      checks++;
+      return evaluate(weight, checks);
+    },
+    callHooks: async () => [],
+    restoreRoutes: async () => {
+      write('restore routes');
+      weight = 0;
+    },
+    removeCanary: async () => {
+      expectNoTraffic(weight);
+      write('remove canary');
+    },
+    mixed: async () => false,
+    settle: async (_primary, keep) => {
+      write(`settle on ${keep}`);
+      return true;
+    },
+    versionReady: async () => false,
+    forget: async (_primary, hash) => write(`forget ${hash}`),
+    event: (_type, reason) => did.push(`event ${reason}`),
+  };
+
+  /** An attempt as the launcher starts it, with the memory that the last one left on the primary. */
+  const attempt = (rollbackOnly = false): Context => {
+    const current = primary();
+    const before = current && statusOf(current);
+    const signal = new AbortController().signal;
+    return {
+      client,
+      log,
+      ports,
+      signal,
+      clock: { now: () => new Date(nowMs) },
+      propagationMs: 2000,
+      ref: { id: 'run1', deploymentUid: 'uid-1', namespace: 'shop', name: 'reviews', attempt: 1, rollbackOnly },
+      fence: { token: 1, check: async () => {}, guard: () => {}, release: async () => {} },
+      view: {
+        current: primary,
+        saw: () => {},
+        nextChange: async (ms) => {
+          nowMs += Math.min(ms, 1000);
+        },
+      },
+      status:
+        before?.run === 'run1'
+          ? before
+          : {
+              run: 'run1',
+              attempt: 1,
+              phase: 'Preparing',
+              weight: 0,
+              step: 0,
+              steps: 0,
+              failedChecks: 0,
+              threshold: 0,
+              message: '',
+              startedAt: new Date(nowMs).toISOString(),
+              updatedAt: '',
+              replicas,
+            },
+    };
+  };
+  return {
+    attempt,
+    did,
+    edit,
+    primary,
+    log,
+    /** Dies instead of doing its k-th write from now. */
+    killAtWrite: (k: number) => {
+      writes = 0;
+      killAt = k;
+    },
+    checks: () => checks,
+    weights: () => did.filter((d) => d.startsWith('weight ')).map((d) => Number(d.slice(7))),
+    status: () => statusOf(primary()!)!,
+    condition: (type: string) => primary()?.status?.conditions?.find((c) => c.type === type),
+    seconds: () => (nowMs - Date.parse('2026-01-01T00:00:00Z')) / 1000,
+  };
+}
+
+function expectNoTraffic(weight: number): void {
+  if (weight !== 0) throw new Error(`the canary was removed at weight ${weight}`);
+}
