@@ -35,6 +35,11 @@ export const WATCHED_LABEL = `${PREFIX}watched`;
 /** On objects that a run made. */
 export const RUN_LABEL = `${PREFIX}run`;
 export const PRIMARY_LABEL = `${PREFIX}primary`;
+/** On analyzer Jobs, beside the run: which Deployment and which attempt. Names may be longer than a label's value: annotations. */
+export const DEPLOYMENT_UID_LABEL = `${PREFIX}deployment-uid`;
+export const ATTEMPT_LABEL = `${PREFIX}attempt`;
+export const JOB_NAMESPACE = `${PREFIX}namespace`;
+export const JOB_DEPLOYMENT = `${PREFIX}deployment`;
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
 export const MANAGED_BY = 'sidestep';
 /** On route objects and the canary Deployment: the transition count of the Lease whose holder may write them. */

@@ -24,10 +24,11 @@ export type PromotedReason =
   | 'PromotionFailed'
   | 'InvalidTarget';
 
-export const conditionOf = (d: Deployment, type: string): Condition | undefined =>
+export const conditionOf = (d: Pick<Deployment, 'status'>, type: string): Condition | undefined =>
   d.status?.conditions?.find((c) => c.type === type);
 
-export const isDeadlineExceeded = (d: Deployment): boolean => conditionOf(d, PROGRESSING)?.reason === DEADLINE_EXCEEDED;
+export const isDeadlineExceeded = (d: Pick<Deployment, 'status'>): boolean =>
+  conditionOf(d, PROGRESSING)?.reason === DEADLINE_EXCEEDED;
 
 /** Whether every wanted pod runs the current template and is available: the Deployment controller's own rule for a complete rollout. */
 export function rolloutComplete(d: Deployment): boolean {
