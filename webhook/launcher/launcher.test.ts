@@ -170,7 +170,7 @@ test('only in the namespaces that are listed', async () => {
   await eventually(() => expect(launcher.pending()).toEqual([]));
   await jobAppears('r1', 1);
   expect(server.requests.some(({ path }) => path === '/apis/apps/v1/deployments')).toBe(false);
-  expect(actions.filter((a) => a === 'launch')).toHaveLength(1);
+  await eventually(() => expect(actions.filter((a) => a === 'launch')).toHaveLength(1));
 });
 
 test('nothing is started before the Jobs are known', async () => {

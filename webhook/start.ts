@@ -1,0 +1,108 @@
+import { createAuthority, type KeyPair } from '../certs/authority.ts';
+import type { Certificates } from '../certs/certificates.ts';
+import { startFileCertificates } from '../certs/files.ts';
+import { startOwnCertificates } from '../certs/own.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Log } from '../kube/log.ts';
+import { decide } from './admission/decide.ts';
+import type { AdmissionInput, Settings } from './admission/types.ts';
+import type { WebhookConfig } from './config.ts';
+import { startLauncher } from './launcher/launcher.ts';
+import { metricsApp, webhookApp } from './server/app.ts';
+import { BodyReader } from './server/body.ts';
+import { createMetrics } from './server/metrics.ts';
+import { mutateHandler } from './server/mutate.ts';
+import { apiReads } from './server/reads.ts';
+import { createPlainServer, createTlsServer } from './server/serve.ts';
+import { shutDown } from './shutdown.ts';
+
+export interface Surroundings {
+  config: WebhookConfig;
+  client: KubeClient;
+  log: Log;
+  now: () => Date;
+  sleep: (ms: number) => Promise<void>;
+}
+
+export interface RunningWebhook {
+  /** Where it listens; of interest where port 0 was configured. */
+  port: number;
+  metricsPort: number;
+  /** Ends without a failed call. */
+  shutDown(): Promise<void>;
+}
+
+/** Puts the parts together: certificate, admission, launcher, and the ports in front of them. */
+export async function startWebhook({ config, client, log, now, sleep }: Surroundings): Promise<RunningWebhook> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  let draining = false;
+  const metrics = createMetrics(() => certificates.expiresAt());
+  const settings: Settings = {
+    analyzerUser: `system:serviceaccount:${config.ownNamespace}:${config.analyzer.serviceAccount}`,
+    specDefaults: config.specDefaults,
+  };
+  const reads = apiReads(client);
+  const mutate = mutateHandler({
+    decide: (input: AdmissionInput) => decide(input, reads, settings),
+    bodies: new BodyReader(),
+    metrics,
+    log,
+    now,
+  });
+  const health = {
+    pending: () => [...certificates.pending(), ...launcher.pending()],
+    draining: () => draining,
+  };
+  const server = createTlsServer(webhookApp(health, mutate));
+  const metricsServer = createPlainServer(metricsApp(health, metrics.registry));
+  const certificates = startCertificates({ config, client, log, now, signal, serve: server.use });
+  const launcher = startLauncher({
+    client,
+    ownNamespace: config.ownNamespace,
+    namespaces: config.namespaces,
+    analyzer: config.analyzer,
+    metrics,
+    log,
+    signal,
+    now,
+  });
+  const [port, metricsPort] = await Promise.all([server.listen(config.port), metricsServer.listen(config.metricsPort)]);
+  log.info('webhook started', { port, metricsPort, namespace: config.ownNamespace });
+  return {
+    port,
+    metricsPort,
+    shutDown: () =>
+      shutDown({
+        graceMs: config.shutdownGraceMs,
+        sleep,
+        startDraining: () => {
+          draining = true;
+        },
+        servers: [server, metricsServer],
+        stop: () => stop.abort(),
+      }),
+  };
+}
+
+interface CertificateSurroundings extends Omit<Surroundings, 'sleep'> {
+  signal: AbortSignal;
+  serve: (pair: KeyPair) => void;
+}
+
+function startCertificates({ config, client, log, now, signal, serve }: CertificateSurroundings): Certificates {
+  const { mode, folder, secretName, webhookConfigName, dnsNames } = config.certificates;
+  if (mode === 'cert-manager') return startFileCertificates({ folder, serve, signal, log });
+  return startOwnCertificates({
+    client,
+    namespace: config.ownNamespace,
+    secretName,
+    webhookConfigName,
+    dnsNames,
+    authority: createAuthority(),
+    signal,
+    log,
+    serve,
+    now,
+  });
+}
