@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     const ctx = await connect(target, settings, log, stop.signal);
     const end = await runMachine(ctx);
     await ctx.fence.release();
-    log.info('run ended', { end });
+    log.info('run ended', { end, maxRssMb: Math.round(process.resourceUsage().maxRSS / 1024) });
     return EXIT.clean;
   } catch (e) {
     if (e instanceof FencedOut) {
@@ -72,6 +72,7 @@ async function connect(target: Target, settings: Settings, log: Context['log'], 
       onError: (e) => log.warn('watch of the Deployment failed, trying again', { error: messageOf(e) }),
     }),
   ]);
+  log.info('lease taken', { sinceStartMs: Math.round(performance.now()), token: fence.token });
   const ports = connectPorts({ client, fence, log, signal, settings, target, view });
   return {
     client,

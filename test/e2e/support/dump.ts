@@ -30,7 +30,7 @@ await keep(
   NAMESPACE,
   'logs',
   '-l',
-  'app.kubernetes.io/component=analyzer',
+  'app.kubernetes.io/managed-by=sidestep',
   '--prefix',
   '--tail=-1',
   '--max-log-requests=200',

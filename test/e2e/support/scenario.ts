@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { CANARY, COMMAND, ENABLED, PHASE, SPEC } from '../../../canary/annotations.ts';
+import { CANARY, COMMAND, DEPLOYMENT_UID_LABEL, ENABLED, PHASE, SPEC } from '../../../canary/annotations.ts';
 import { canaryDeploymentName } from '../../../canary/names.ts';
 import { type Run, runOf } from '../../../canary/run.ts';
 import { type RunStatus, statusOf } from '../../../canary/status.ts';
@@ -228,13 +228,12 @@ export class Scenario {
 }
 
 export async function jobsOf(client: KubeClient, uid: string): Promise<Job[]> {
-  const { items } = await client.list<Job>(JOBS, { namespace: NAMESPACE });
-  return items
-    .filter(
-      (job) =>
-        job.spec.template.spec.containers[0] && JSON.stringify(job.spec.template.spec.containers[0]).includes(uid),
-    )
-    .sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''));
+  const { items } = await client.list<Job>(
+    JOBS,
+    { namespace: NAMESPACE },
+    { query: { labelSelector: `${DEPLOYMENT_UID_LABEL}=${uid}` } },
+  );
+  return items.sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''));
 }
 
 /** Runs the body in a scenario of its own, which goes away whatever happens. */
