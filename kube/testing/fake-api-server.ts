@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { applyPatch, type Operation } from 'fast-json-patch';
+import jsonPatch, { type Operation } from 'fast-json-patch';
 import { createKubeClient, type KubeClient } from '../client.ts';
 import { pathOf, type Resource } from '../resources.ts';
 import type { KubeObject } from '../types.ts';
@@ -239,7 +239,7 @@ function patched(present: KubeObject, patch: unknown, contentType: string): unkn
   const copy = structuredClone(present);
   if (!contentType.startsWith('application/json-patch')) return merged(copy, patch);
   try {
-    return applyPatch(copy, patch as Operation[], true).newDocument;
+    return jsonPatch.applyPatch(copy, patch as Operation[], true).newDocument;
   } catch {
     return undefined;
   }
