@@ -16,8 +16,8 @@ export interface ObjectRef {
   name: string;
 }
 
-/** Conflicts come from another writer of the same object; nobody writes ours this often in a row. */
-const MAX_CONFLICTS = 10;
+/** Conflicts come from other writers of the same object; routes may be shared by the canaries of a whole application. */
+const MAX_CONFLICTS = 50;
 
 /**
  * Read, fence, write: the write carries the resourceVersion read before the Lease was checked, so that whoever took the Lease since
@@ -41,7 +41,8 @@ export async function fencedUpdate<T extends KubeObject>(
     try {
       return await deps.client.update<T>(resource, ref, object, { signal: deps.signal });
     } catch (e) {
-      if (!isConflict(e) || conflicts >= MAX_CONFLICTS) throw e;
+      // Deleted meanwhile: the next look finds nothing.
+      if ((!isConflict(e) && !isNotFound(e)) || conflicts >= MAX_CONFLICTS) throw e;
     }
   }
 }
@@ -71,8 +72,16 @@ export async function fencedCreate<T extends KubeObject>(
   }
 }
 
-/** Deletes this very object, and only as it was read; one that is gone already is fine. */
-export async function fencedDelete(deps: WriteDeps, resource: Resource, object: KubeObject): Promise<void> {
+/**
+ * Deletes this very object, and only as it was read; one that is gone already is fine.
+ * @param still asked again where somebody changed the object meanwhile; without it, it is deleted all the same
+ */
+export async function fencedDelete(
+  deps: WriteDeps,
+  resource: Resource,
+  object: KubeObject,
+  still: (current: KubeObject) => boolean = () => true,
+): Promise<void> {
   const ref = { namespace: object.metadata.namespace!, name: object.metadata.name };
   let current: KubeObject | undefined = object;
   for (let conflicts = 0; current; conflicts++) {
@@ -91,7 +100,7 @@ export async function fencedDelete(deps: WriteDeps, resource: Resource, object: 
       if (!isConflict(e) || conflicts >= MAX_CONFLICTS) throw e;
       current = await find(deps, resource, ref);
       // Somebody made another one of the same name: not ours to delete.
-      if (current && current.metadata.uid !== uid) return;
+      if (current && (current.metadata.uid !== uid || !still(current))) return;
     }
   }
 }

@@ -16,7 +16,7 @@ const PATCH_CONTENT_TYPE: Record<PatchType, string> = {
 };
 
 /** Every write says who writes, so that field ownership is told apart from the users' own. */
-const FIELD_MANAGER = 'sidestep';
+export const FIELD_MANAGER = 'sidestep';
 
 /** One call must not hang for ever: longer than the API server's own limit for non-watch requests is never useful (it is 60 s). */
 const DEFAULT_TIMEOUT_MS = 15_000;

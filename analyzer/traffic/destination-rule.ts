@@ -42,3 +42,7 @@ export function subsetMismatch(
     )
     .map(({ metadata }) => metadata.name);
 }
+
+/** Routed subsets that none of the rules defines: there is nothing to mirror, and the canary's share would meet no subset. */
+export const undefinedSubsets = (rules: DestinationRule[], routed: readonly string[]): string[] =>
+  routed.filter((name) => !rules.some(({ spec }) => spec.subsets?.some((s) => s.name === name)));

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
-import { ORIGINAL } from '../../canary/annotations.ts';
 import { memoryLog } from '../../kube/log.ts';
 import { DESTINATION_RULES, VIRTUAL_SERVICES } from '../../kube/resources.ts';
 import { FakeCluster } from '../../kube/testing/fake-cluster.ts';
-import type { Fence } from '../fence.ts';
+import { type Fence, FencedOut } from '../fence.ts';
 import { createRouter, type RouterDeps, removeMirrors, restoreRoutes, type TrafficTarget } from './router.ts';
 import type { DestinationRule, VirtualService } from './types.ts';
 
@@ -40,6 +39,8 @@ const users = (spec: object, name = 'routes', namespace = 'shop') => ({
   metadata: { name, namespace },
   spec,
 });
+const hostsAndWeights = (vs: VirtualService | undefined) =>
+  (vs?.spec.http ?? []).flatMap(({ route = [] }) => route.map((d) => [d.destination?.host, d.weight]));
 const weights = (vs: VirtualService | undefined) =>
   vs?.spec.http?.[0]?.route?.map((d) => [d.destination?.host, d.weight]);
 
@@ -126,10 +127,262 @@ test('a foreign VirtualService of our name that routes elsewhere is left alone a
   expect(vs()!.spec.hosts).toEqual(['x']);
 });
 
-test('two canaries cannot split the same routes', async () => {
+const RATINGS: TrafficTarget = {
+  ...TARGET,
+  primary: 'ratings',
+  service: 'ratings',
+  canaryService: 'ratings-canary',
+  owner: { ...OWNER, name: 'ratings', uid: 'u2' },
+};
+const GATEWAY = {
+  hosts: ['shop.example.com'],
+  gateways: ['public'],
+  http: [
+    { match: [{ uri: { prefix: '/ratings' } }], route: [{ destination: { host: 'ratings' } }] },
+    { route: [{ destination: { host: 'reviews' } }] },
+  ],
+};
+
+test('canaries of several workloads share an object, each with its own Lease, and leave it in any order', async () => {
+  const { deps, vs } = setUp(users(GATEWAY, 'edge'));
+  const late: RouterDeps = { ...deps, fence: { ...FENCE, token: 1 } };
+  await createRouter(deps, TARGET).prepare();
+  await createRouter(late, RATINGS).prepare();
+  await createRouter(deps, TARGET).setWeight(10);
+  await createRouter(late, RATINGS).setWeight(30);
+  expect(hostsAndWeights(vs('edge'))).toEqual([
+    ['ratings', 70],
+    ['ratings-canary', 30],
+    ['reviews', 90],
+    ['reviews-canary', 10],
+  ]);
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(hostsAndWeights(vs('edge'))).toEqual([
+    ['ratings', 70],
+    ['ratings-canary', 30],
+    ['reviews', undefined],
+  ]);
+  await restoreRoutes(late, 'shop', 'ratings');
+  expect(vs('edge')!.spec).toEqual(GATEWAY);
+  expect(vs('edge')!.metadata.annotations).toBeUndefined();
+});
+
+test('two workloads cannot split one port of one Service', async () => {
   const { deps } = setUp(users({ hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews' } }] }] }));
   await createRouter(deps, { ...TARGET, primary: 'other' }).prepare();
   await expect(createRouter(deps, TARGET).prepare()).rejects.toThrow('split for a canary of other already');
+});
+
+test("routes of a gateway are split, and the mesh's own requests get routes of ours beside them", async () => {
+  const { deps, vs } = setUp(users(GATEWAY, 'edge'));
+  const router = createRouter(deps, TARGET);
+  await router.prepare();
+  await router.setWeight(10);
+  expect(weights(vs())).toEqual([
+    ['reviews', 90],
+    ['reviews-canary', 10],
+  ]);
+  expect(hostsAndWeights(vs('edge')).slice(1)).toEqual(weights(vs()));
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(vs()).toBeUndefined();
+  expect(vs('edge')!.spec).toEqual(GATEWAY);
+});
+
+test('a delegate of the namespace is split in place of its root', async () => {
+  const { deps, vs } = setUp(
+    users({ hosts: ['reviews'], http: [{ delegate: { name: 'sub' } }] }, 'root'),
+    users({ http: [{ route: [{ destination: { host: 'reviews' } }] }] }, 'sub'),
+  );
+  await createRouter(deps, TARGET).setWeight(10);
+  expect(weights(vs('sub'))).toHaveLength(2);
+  expect(vs('root')!.metadata.annotations).toBeUndefined();
+  expect(vs()).toBeUndefined();
+});
+
+test.each([
+  ['sends the host elsewhere', { hosts: ['reviews'], http: [{ redirect: { uri: '/' } }] }],
+  [
+    'routes another port',
+    { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews', port: { number: 1 } } }] }] },
+  ],
+  ['takes the host in by a wildcard', { hosts: ['*.shop.svc.cluster.local'], http: [{ redirect: { uri: '/' } }] }],
+  ['delegates to another namespace', { hosts: ['reviews'], http: [{ delegate: { name: 'sub', namespace: 'edge' } }] }],
+])('an object of the namespace that %s is refused by name', async (_, spec) => {
+  const { deps, vs } = setUp(users(spec));
+  await expect(createRouter(deps, TARGET).prepare()).rejects.toThrow('VirtualService routes is for host reviews');
+  expect(vs()).toBeUndefined();
+});
+
+test('an object of another namespace for the host is refused; without sight of it, nothing is said', async () => {
+  const { deps } = setUp(users({ hosts: ['reviews.shop.svc.cluster.local'], http: [] }, 'x', 'edge'));
+  await expect(createRouter(deps, TARGET).prepare()).rejects.toThrow('edge/x');
+  await createRouter({ ...deps, clusterWide: false }, TARGET).prepare();
+});
+
+test('an edit keeps the weight out until the next one, and an edit of our weights alone does not keep ours alive', async () => {
+  const { cluster, deps, vs } = setUp();
+  const router = createRouter(deps, TARGET);
+  await router.prepare();
+  await router.setWeight(20);
+  cluster.edit(VIRTUAL_SERVICES, 'shop', 'reviews', (o) => {
+    (o as VirtualService).spec.http![0]!.route![1]!.weight = 0;
+  });
+  await router.prepare();
+  expect(weights(vs())?.[1]).toEqual(['reviews-canary', 0]);
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(vs()).toBeUndefined();
+});
+
+test('an object of ours that the user applies over becomes theirs, and outlives the run', async () => {
+  const { cluster, deps, vs } = setUp();
+  const router = createRouter(deps, TARGET);
+  await router.prepare();
+  await router.setWeight(20);
+  const spec = { hosts: ['reviews'], http: [{ timeout: '2s', route: [{ destination: { host: 'reviews' } }] }] };
+  cluster.edit(VIRTUAL_SERVICES, 'shop', 'reviews', (o) => {
+    Object.assign(o, { spec });
+    o.metadata.labels = { ...o.metadata.labels, team: 'a' };
+  });
+  await router.setWeight(30);
+  expect(weights(vs())).toEqual([
+    ['reviews', 70],
+    ['reviews-canary', 30],
+  ]);
+  await restoreRoutes(deps, 'shop', 'reviews');
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(vs()).toMatchObject({ spec, metadata: { labels: { team: 'a' }, ownerReferences: [] } });
+  expect(vs()!.metadata.labels).toEqual({ team: 'a' });
+  expect(vs()!.metadata.annotations).toBeUndefined();
+});
+
+test('what a mutating webhook adds to an object of ours does not keep it alive', async () => {
+  const { cluster, deps, vs } = setUp();
+  const { create } = cluster.client;
+  deps.client = {
+    ...cluster.client,
+    create: (resource, target, body) => {
+      const mutated = structuredClone(body) as unknown as VirtualService;
+      for (const route of mutated.spec.http ?? []) route['timeout'] = '15s';
+      return create(resource, target, mutated) as never;
+    },
+  };
+  const router = createRouter(deps, TARGET);
+  await router.prepare();
+  await router.setWeight(20);
+  expect(vs()!.spec.http![0]!['timeout']).toBe('15s');
+  expect(weights(vs())?.[1]).toEqual(['reviews-canary', 20]);
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(vs()).toBeUndefined();
+});
+
+test('a change between the look and the deletion saves the object', async () => {
+  const { cluster, deps, vs } = setUp();
+  await createRouter(deps, TARGET).prepare();
+  const spec = { hosts: ['reviews'], http: [{ timeout: '2s', route: [{ destination: { host: 'reviews' } }] }] };
+  let once = true;
+  cluster.before = (method) => {
+    if (method === 'DELETE' && once) {
+      once = false;
+      cluster.edit(VIRTUAL_SERVICES, 'shop', 'reviews', (o) => Object.assign(o, { spec }));
+    }
+  };
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(vs()!.spec).toEqual(spec);
+  expect(vs()!.metadata.annotations).toBeUndefined();
+});
+
+test('routes of the user that appear beside ours carry the weight too', async () => {
+  const { cluster, deps, vs } = setUp();
+  const router = createRouter(deps, TARGET);
+  await router.prepare();
+  await cluster.client.create(
+    VIRTUAL_SERVICES,
+    { namespace: 'shop' },
+    users({ hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews' } }] }] }) as VirtualService,
+  );
+  await router.setWeight(40);
+  expect(weights(vs())).toEqual(weights(vs('routes')));
+  expect(weights(vs())?.[1]).toEqual(['reviews-canary', 40]);
+});
+
+test('what GitOps puts back mid-run is the original, to the letter', async () => {
+  const spec = {
+    hosts: ['reviews'],
+    http: [
+      {
+        route: [
+          { destination: { host: 'reviews' }, weight: 100 },
+          { destination: { host: 'reviews-canary' }, weight: 0 },
+        ],
+      },
+    ],
+  };
+  const { cluster, deps, vs } = setUp(users(spec));
+  const router = createRouter(deps, TARGET);
+  await router.setWeight(10);
+  cluster.edit(VIRTUAL_SERVICES, 'shop', 'routes', (o) => Object.assign(o, { spec }));
+  await router.setWeight(20);
+  expect(weights(vs('routes'))).toEqual([
+    ['reviews', 8000],
+    ['reviews-canary', 2000],
+    ['reviews-canary', 0],
+  ]);
+  await restoreRoutes(deps, 'shop', 'reviews');
+  expect(vs('routes')!.spec).toEqual(spec);
+});
+
+test('the same weight again writes nothing; a later attempt puts its token on the share', async () => {
+  const { cluster, deps, vs } = setUp(users(GATEWAY, 'edge'));
+  const router = createRouter(deps, TARGET);
+  await router.setWeight(10);
+  const writes: string[] = [];
+  cluster.before = (method, key) => void (method === 'PUT' && writes.push(key));
+  await router.setWeight(10);
+  expect(writes).toEqual([]);
+  await createRouter({ ...deps, fence: { ...FENCE, token: 4 } }, TARGET).prepare();
+  expect(writes.sort()).toEqual(['VirtualService/shop/edge', 'VirtualService/shop/reviews']);
+  expect(hostsAndWeights(vs('edge')).at(-1)).toEqual(['reviews-canary', 10]);
+  await expect(router.setWeight(20)).rejects.toThrow(FencedOut);
+  await expect(restoreRoutes(deps, 'shop', 'reviews')).rejects.toThrow(FencedOut);
+});
+
+test('routes too large to be kept are refused, and left alone', async () => {
+  const match = Array.from({ length: 3000 }, (_, i) => ({ uri: { exact: `/${i}${'x'.repeat(80)}` } }));
+  const { deps, vs } = setUp(
+    users({ hosts: ['reviews'], http: [{ match, route: [{ destination: { host: 'reviews' } }] }] }),
+  );
+  await expect(createRouter(deps, TARGET).prepare()).rejects.toThrow('at most 204800 can be kept');
+  expect(vs('routes')!.metadata.annotations).toBeUndefined();
+});
+
+test('a routed subset that no rule of the namespace defines is refused', async () => {
+  const { deps } = setUp(
+    users({ hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews', subset: 'v1' } }] }] }),
+  );
+  await expect(createRouter(deps, TARGET).prepare()).rejects.toThrow('cannot have it: v1');
+});
+
+test('the mirror follows its rule during the run, and a foreign object of its name is left alone', async () => {
+  const rule = (name: string, host: string, spec: object = {}) => ({
+    apiVersion: DESTINATION_RULES.apiVersion,
+    kind: 'DestinationRule',
+    metadata: { name, namespace: 'shop' },
+    spec: { host, ...spec },
+  });
+  const { cluster, deps } = setUp(rule('policy', 'reviews'));
+  const router = createRouter(deps, TARGET);
+  await router.prepare();
+  cluster.edit(DESTINATION_RULES, 'shop', 'policy', (o) =>
+    Object.assign(o, rule('policy', 'reviews', { trafficPolicy: { a: 1 } })),
+  );
+  await router.setWeight(10);
+  expect(cluster.find<DestinationRule>(DESTINATION_RULES, 'shop', 'policy-canary')?.spec).toEqual({
+    host: 'reviews-canary',
+    trafficPolicy: { a: 1 },
+  });
+  const other = setUp(rule('policy', 'reviews'), rule('policy-canary', 'elsewhere'));
+  await expect(createRouter(other.deps, TARGET).prepare()).rejects.toThrow('DestinationRule policy-canary exists');
+  expect(other.vs()).toBeUndefined();
 });
 
 test('a DestinationRule is mirrored without the labels of its subsets, and the mirror goes', async () => {
@@ -168,7 +421,7 @@ test('a version whose labels leave a routed subset is refused, naming the rule',
     users({ hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews', subset: 'v1' } }] }] }),
   );
   await expect(createRouter(deps, TARGET).prepare()).rejects.toThrow('DestinationRule subsets');
-  expect(vs('routes')!.metadata.annotations ?? {}).not.toHaveProperty([ORIGINAL]);
+  expect(vs('routes')!.metadata.annotations).toBeUndefined();
 });
 
 test('without Istio the refusal says so', async () => {

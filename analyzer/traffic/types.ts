@@ -13,10 +13,17 @@ export interface RouteDestination {
   [field: string]: unknown;
 }
 
+export interface RouteMatch {
+  port?: number;
+  [field: string]: unknown;
+}
+
+/** A route of any kind; HTTP routes may have a delegate, a redirect or a direct response in place of destinations. */
 export interface Route {
   name?: string;
-  match?: Record<string, unknown>[];
+  match?: RouteMatch[];
   route?: RouteDestination[];
+  delegate?: { name?: string; namespace?: string };
   [field: string]: unknown;
 }
 
@@ -28,6 +35,9 @@ export interface VirtualServiceSpec {
   tls?: Route[];
   [field: string]: unknown;
 }
+
+/** The lists of routes in a VirtualService. */
+export const ROUTE_KINDS = ['http', 'tcp', 'tls'] as const;
 
 export interface VirtualService extends KubeObject {
   spec: VirtualServiceSpec;
