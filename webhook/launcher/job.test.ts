@@ -64,6 +64,7 @@ test('the whole Job', () => {
             "containers": [
               {
                 "args": [
+                  "--max-semi-space-size=1",
                   "/app/analyzer.mjs",
                   "--namespace",
                   "shop",
