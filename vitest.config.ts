@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Cluster scenarios mostly wait; this many share two cores without starving each other's probes. */
-const E2E_AT_ONCE = 5;
+const E2E_AT_ONCE = 3;
 
 // Unit tests stand beside their sources; what needs a cluster is under test/ and runs inside `npm run cluster -- exec`.
 export default defineConfig({

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatDuration, parseDuration } from '../canary/duration.ts';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../kube/log.ts';
 

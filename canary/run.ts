@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { PHASE, RUN } from './annotations.ts';
 import type { CanarySpec } from './spec.ts';
 

@@ -1,5 +1,5 @@
 import { type Document, isMap, LineCounter, parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatDuration, parseDuration } from './duration.ts';
 
 /** What one annotation or ConfigMap may hold: far more than any sensible analysis, far less than the API server's 256 KiB. */

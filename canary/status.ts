@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { STATUS } from './annotations.ts';
 
 /** The phases of the analyzer's state machine; the last three are ends. */
