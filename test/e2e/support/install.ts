@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { must } from './cluster.ts';
 
 export const NAMESPACE = 'sidestep-system';
@@ -21,6 +23,8 @@ export async function install({
     `image.repository=${repository}`,
     `image.tag=${tag}`,
     `prometheus.url=${prometheusUrl ?? process.env['SIDESTEP_PROMETHEUS_URL'] ?? 'http://prometheus.istio-system:9090'}`,
+    // A tag that stays while its image changes: without this, an upgrade would leave the old pods.
+    ...(await buildOf()),
     ...extra,
   ];
   await must('helm', [
@@ -36,6 +40,19 @@ export async function install({
     '3m',
     ...sets.flatMap((set) => ['--set-string', set]),
   ]);
+}
+
+/** What tells this checkout's bundles apart; nothing where there are none. */
+async function buildOf(): Promise<string[]> {
+  try {
+    const digest = createHash('sha256')
+      .update(await readFile('dist/webhook.mjs'))
+      .digest('hex')
+      .slice(0, 12);
+    return [`webhook.podAnnotations.build=${digest}`];
+  } catch {
+    return [];
+  }
 }
 
 export const uninstall = (): Promise<unknown> =>
