@@ -49,7 +49,12 @@ describe.concurrent('bad input', () => {
     }));
 
   const named = { ...QUICK, service: {} };
-  const cases: [what: string, prepare: (s: Scenario) => Promise<unknown>, spec: object, said: RegExp][] = [
+  const cases: [
+    what: string,
+    prepare: (s: Scenario) => Promise<unknown>,
+    spec: Record<string, unknown>,
+    said: RegExp,
+  ][] = [
     [
       'no such Service',
       async () => {},
