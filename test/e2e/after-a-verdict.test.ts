@@ -22,8 +22,9 @@ describe.concurrent('after a verdict', () => {
       await s.ended('Failed');
       await s.nothingLeft();
       const first = (await s.run())!;
-      const { stderr } = await s.apply(broken);
-      expect(stderr).toContain('sidestep.dev/command=retry');
+      expect((await s.apply(broken)).stdout).toContain('unchanged');
+      const labelled = await s.kubectl('label', 'deployment/reviews', 'x=y');
+      expect(labelled.stderr).toContain('sidestep.dev/command=retry');
       await sleep(3000);
       expect(await s.run()).toEqual(first);
       expect(await s.jobs()).toHaveLength(1);

@@ -193,7 +193,8 @@ describe.concurrent('while a run is on', () => {
         await s.ended('Failed', 180_000);
         await s.nothingLeft();
         await downAndUp(s, 2);
-        await s.apply({ version: 'v3' });
+        await s.apply({ version: 'v3', spec: SLOW });
+        expect(await s.phase()).toBe('held');
         await downAndUp(s, 2);
       },
     ));
@@ -204,11 +205,11 @@ describe.concurrent('while a run is on', () => {
       await s.apply(rejected);
       await s.ended('Failed');
       await s.nothingLeft();
-      const { stderr } = await s.apply(rejected);
-      expect(stderr).toMatch(/was rejected at .*stays held/);
+      expect((await s.apply(rejected)).stdout).toContain('unchanged');
       await s.apply({ ...rejected, replicas: 3 });
       await s.apply({ ...rejected, spec: { ...QUICK, progressDeadlineSeconds: 9 } });
-      await must('kubectl', ['-n', s.namespace, 'label', 'deployment/reviews', 'x=y']);
+      const labelled = await must('kubectl', ['-n', s.namespace, 'label', 'deployment/reviews', 'x=y']);
+      expect(labelled.stderr).toMatch(/was rejected at .*stays held/);
       await must('kubectl', ['-n', s.namespace, 'patch', 'deployment', 'reviews', '-p', '{"spec":{"paused":false}}']);
       const undone = await s.kubectl(
         'patch',
