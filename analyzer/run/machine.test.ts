@@ -87,6 +87,16 @@ describe('a run', () => {
     });
   });
 
+  test('whose routes become unfit on the way is rolled back with the reason', async () => {
+    const world = createWorld({ refuseAt: 20 });
+    expect(await runMachine(world.attempt())).toBe('Failed');
+    expect(world.weights()).toEqual([10]);
+    expect(world.condition('Promoted')).toMatchObject({
+      reason: 'InvalidTarget',
+      message: 'routes of another namespace appeared',
+    });
+  });
+
   test('whose promotion gets stuck restores the stable version before the canary goes', async () => {
     const world = createWorld({ promotes: false, spec: { progressDeadlineSeconds: 20 } });
     expect(await runMachine(world.attempt())).toBe('Failed');

@@ -1,7 +1,9 @@
 import type { AnalyzerPhase } from '../../canary/status.ts';
 import { isTransient, messageOf } from '../../kube/errors.ts';
+import { Refusal } from '../refusal.ts';
 import { cancelling } from './cancelling.ts';
 import type { Context } from './context.ts';
+import { fail } from './failure.ts';
 import { finalising } from './finalising.ts';
 import { preparing } from './preparing.ts';
 import { progressing } from './progressing.ts';
@@ -42,6 +44,8 @@ export async function runMachine(ctx: Context): Promise<End> {
       phase = await PHASES[phase](ctx);
     } catch (e) {
       if (e instanceof Moved) phase = entryPhase(ctx);
+      // Routes or objects became unfit while the run was on: a verdict on the target, not an accident of this attempt.
+      else if (e instanceof Refusal && phase !== 'RollingBack') phase = await fail(ctx, e.reason, e.message);
       else if (isTransient(e) && !ctx.signal.aborted) {
         ctx.log.warn('API server did not answer, trying again', { phase, error: messageOf(e) });
         await settleFor(ctx, RETRY_MS);

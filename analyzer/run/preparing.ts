@@ -1,5 +1,4 @@
 import type { AnalyzerPhase } from '../../canary/status.ts';
-import { Refusal } from '../refusal.ts';
 import type { Readiness } from '../workload/workload.ts';
 import type { Canary, Context } from './context.ts';
 import { fail } from './failure.ts';
@@ -26,12 +25,7 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
     },
     { status: 'Unknown', reason: 'Analysing' },
   );
-  try {
-    await prepareCanary(ctx);
-  } catch (e) {
-    if (e instanceof Refusal) return fail(ctx, e.reason, e.message);
-    throw e;
-  }
+  await prepareCanary(ctx);
   const problem = await awaitReady(ctx, spec.progressDeadlineSeconds * 1000);
   if (problem) return fail(ctx, problem.runnable ? 'CanaryNotReady' : 'CanaryNotRunnable', problem.message);
   // The proxies must know the pods that are ready now before any request is sent their way.

@@ -37,6 +37,8 @@ export async function progressing(ctx: Context): Promise<AnalyzerPhase> {
 async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase | undefined> {
   expectStanding(ctx, 'held');
   const { spec } = runOnPrimary(ctx);
+  // Whoever applied the routes anew since the last look took the weight out of them.
+  await ctx.canary!.router.setWeight(ctx.status.weight);
   const verdict = await look(ctx, hooks);
   switch (verdict.outcome) {
     case 'fail':

@@ -22,6 +22,8 @@ export interface WorldOptions {
   evaluate?: (weight: number, check: number) => Evaluation;
   ready?: () => boolean;
   refuse?: string;
+  /** The routes become unfit at this weight. */
+  refuseAt?: number;
   /** Whether the primary gets through its rollout. */
   promotes?: boolean;
 }
@@ -47,6 +49,7 @@ export function createWorld({
   evaluate = () => pass,
   ready = () => true,
   refuse,
+  refuseAt,
   promotes = true,
 }: WorldOptions = {}) {
   const log = memoryLog();
@@ -154,6 +157,8 @@ export function createWorld({
         router: {
           prepare: async () => write('routes'),
           setWeight: async (percent) => {
+            if (percent === refuseAt) throw new Refusal('routes of another namespace appeared');
+            if (percent === weight) return;
             write(`weight ${percent}`);
             weight = percent;
           },
