@@ -5,6 +5,15 @@ import { eventually, must, sleep, start } from './support/cluster.ts';
 import { answersOf, binomialBounds, failures, seen, shareOf, total } from './support/load.ts';
 import { inScenario, QUICK } from './support/scenario.ts';
 
+/** With the tutorial's own limit: P99 at most 500 ms. */
+const TUTORIAL = {
+  ...QUICK,
+  analysis: {
+    ...QUICK.analysis,
+    metrics: [{ name: 'request-duration', thresholdRange: { max: 500 }, interval: '3s' }],
+  },
+};
+
 // The tutorial: one annotation, kubectl apply, analysis, promotion or rollback. What counts is what the users' requests saw.
 describe.concurrent('tutorial', () => {
   test('T1 opt-in of a running Deployment replaces no pod and fails no request', () =>
@@ -40,6 +49,7 @@ describe.concurrent('tutorial', () => {
         const status = await s.status();
         if (status && status.weight > (steps.at(-1)?.weight ?? 0))
           steps.push({ weight: status.weight, atMs: Date.now() });
+        if (status?.phase === 'Failed') throw new Error(status.message);
         return status?.phase === 'Succeeded';
       });
       await s.nothingLeft();
@@ -97,7 +107,7 @@ describe.concurrent('tutorial', () => {
     }));
 
   test('T4 a slow version is rolled back', () =>
-    inScenario('t4', {}, async (s) => {
+    inScenario('t4', { spec: TUTORIAL }, async (s) => {
       await s.apply({ version: 'v2', env: { DELAY_MS: '800' } });
       const status = await s.ended('Failed');
       await s.nothingLeft();
