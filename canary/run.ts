@@ -64,4 +64,4 @@ export const runAnnotations = (run: Run): Record<string, string> => ({
 /** Longest reason kept in annotations, conditions and warnings. */
 export const MAX_MESSAGE = 512;
 export const clip = (text: string, max = MAX_MESSAGE): string =>
-  text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+  text.length <= max ? text : `${text.slice(0, max - 1).toWellFormed()}…`;

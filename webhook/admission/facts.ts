@@ -2,6 +2,7 @@ import * as keys from '../../canary/annotations.ts';
 import { sameTemplate, templateHash } from '../../canary/hash.ts';
 import { type Run, runOf } from '../../canary/run.ts';
 import type { Deployment } from '../../kube/types.ts';
+import { type SpecOutcome, specFor } from './spec.ts';
 import type { AdmissionInput, Reads, Settings } from './types.ts';
 
 /** What the rows of the table ask about a request. Costly answers are computed when first asked for, once. */
@@ -20,9 +21,14 @@ export interface Facts {
   readonly run: Run | undefined;
   /** A pause of ours that an opt-out left, with a version behind it. */
   readonly leftPaused: boolean;
+  /** The request asks for a pause, and not because an earlier call of ours about the same request has put one there. */
+  readonly asksForPause: boolean;
   readonly templateChanged: boolean;
   readonly hash: string;
-  readonly oldHash: string;
+  /** Undefined for CREATE. */
+  readonly oldHash: string | undefined;
+  /** The analysis that holds for the object, or the refusal. */
+  analysis(): Promise<SpecOutcome>;
 }
 
 const isOptedIn = (d: Deployment | undefined): boolean => d?.metadata.annotations?.[keys.CANARY] === keys.ENABLED;
@@ -33,9 +39,9 @@ export function factsOf(input: AdmissionInput, reads: Reads, settings: Settings)
   const lazy = {
     templateChanged: once(() => old === undefined || !sameTemplate(old.spec.template, object.spec.template)),
     hash: once(() => templateHash(object.spec.template)),
-    oldHash: once(() => templateHash(old!.spec.template)),
+    oldHash: once(() => old && templateHash(old.spec.template)),
   };
-  return {
+  const facts: Facts = {
     input,
     reads,
     settings,
@@ -47,6 +53,9 @@ export function factsOf(input: AdmissionInput, reads: Reads, settings: Settings)
     // What stands on an object that was not opted in, nobody has guarded: it is no state.
     run: wasOptedIn && old ? runOf(old) : undefined,
     leftPaused: old?.metadata.annotations?.[keys.PAUSED_BY] === keys.PAUSED_BY_OPT_OUT && old.spec.paused === true,
+    get asksForPause() {
+      return object.spec.paused === true && (facts.run !== undefined || runOf(object)?.hash !== facts.hash);
+    },
     get templateChanged() {
       return lazy.templateChanged();
     },
@@ -56,7 +65,9 @@ export function factsOf(input: AdmissionInput, reads: Reads, settings: Settings)
     get oldHash() {
       return lazy.oldHash();
     },
+    analysis: once(() => specFor(facts)),
   };
+  return facts;
 }
 
 function once<T>(compute: () => T): () => T {
@@ -66,6 +77,3 @@ function once<T>(compute: () => T): () => T {
     return known.value;
   };
 }
-
-/** How users know the object: `reviews`, or `shop/reviews` where the namespace matters. */
-export const nameOf = ({ input }: Facts): string => input.name;

@@ -17,6 +17,8 @@ function keptState({ object, old, wasOptedIn, leftPaused }: Facts): Record<strin
     const stored = guarded ? old?.metadata.annotations?.[key] : undefined;
     const sent = object.metadata.annotations?.[key];
     if (key === keys.DECISION) kept[key] = null;
+    // A mark without its pause would take the user's next pause for ours.
+    else if (key === keys.PAUSED_BY && !object.spec.paused) kept[key] = null;
     else if (sent !== stored) kept[key] = stored ?? null;
   }
   return kept;

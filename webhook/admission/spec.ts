@@ -1,6 +1,13 @@
 import * as keys from '../../canary/annotations.ts';
 import { sideBySideProblem } from '../../canary/side-by-side.ts';
-import { type CanarySpec, describeProblems, readSpec, type SpecSources } from '../../canary/spec.ts';
+import {
+  type CanarySpec,
+  describeProblems,
+  readSpec,
+  type SpecProblem,
+  type SpecSource,
+  type SpecSources,
+} from '../../canary/spec.ts';
 import { messageOf } from '../../kube/errors.ts';
 import type { Facts } from './facts.ts';
 import type { Denied } from './types.ts';
@@ -25,11 +32,21 @@ export async function specFor(facts: Facts): Promise<SpecOutcome> {
   }
   const { spec, problems } = readSpec(sources, { name: input.name });
   if (spec) return { spec };
-  const where =
-    annotations[keys.SPEC] === undefined && from !== undefined
-      ? `ConfigMap ${from}, key ${keys.SPEC_FROM_KEY}`
-      : `annotation ${keys.SPEC}`;
-  return refuse(`${where}: ${describeProblems(problems)}`, 422);
+  return refuse(describeSources(problems, from), 422);
+}
+
+/** Each source with what is wrong in it. */
+function describeSources(problems: SpecProblem[], configMap: string | undefined): string {
+  const names: [SpecSource, string][] = [
+    ['annotation', `annotation ${keys.SPEC}`],
+    ['configMap', `ConfigMap ${configMap}, key ${keys.SPEC_FROM_KEY}`],
+    ['defaults', "the chart's defaults"],
+  ];
+  return names
+    .map(([source, name]) => ({ name, own: problems.filter((p) => p.source === source) }))
+    .filter(({ own }) => own.length > 0)
+    .map(({ name, own }) => `${name}: ${describeProblems(own)}`)
+    .join('; ');
 }
 
 async function configMapText(
@@ -53,15 +70,21 @@ async function configMapText(
   }
 }
 
-/** Whether the workload can be run in two versions side by side at all; the refusal names the field and the way out. */
-export function workloadProblem({ object, input }: Facts, spec: CanarySpec): Denied | undefined {
+/** Whether the stable ReplicaSet, or the one before it, could be deleted as too old while a version is held. */
+export function historyProblem({ object, input }: Facts): Denied | undefined {
   const history = object.spec.revisionHistoryLimit ?? 10;
-  if (history < MIN_REVISION_HISTORY) {
-    return refuse(
-      `spec.revisionHistoryLimit is ${history}; allowed with ${keys.CANARY}: at least ${MIN_REVISION_HISTORY}, or the stable version could be lost while ${input.name} is held`,
-      422,
-    ).denied;
-  }
+  if (history >= MIN_REVISION_HISTORY) return undefined;
+  return refuse(
+    `spec.revisionHistoryLimit is ${history}; allowed with ${keys.CANARY}: at least ${MIN_REVISION_HISTORY}, or the stable version could be lost while ${input.name} is held`,
+    422,
+  ).denied;
+}
+
+/** Whether the workload can be run in two versions side by side at all; the refusal names the field and the way out. */
+export function workloadProblem(facts: Facts, spec: CanarySpec): Denied | undefined {
+  const { object } = facts;
+  const history = historyProblem(facts);
+  if (history) return history;
   const problem = spec.allowSideBySide ? undefined : sideBySideProblem(object);
   if (!problem) return undefined;
   return refuse(

@@ -1,4 +1,7 @@
+import { templateHash } from '../../canary/hash.ts';
+import type { Run } from '../../canary/run.ts';
 import type { ReplicaSet } from '../../kube/types.ts';
+import type { Facts } from './facts.ts';
 
 /** The ReplicaSet that serves: the one with the most available pods, the older one of two equals; undefined if none has any. */
 export function stableFromReplicaSets(replicaSets: ReplicaSet[]): ReplicaSet | undefined {
@@ -7,4 +10,17 @@ export function stableFromReplicaSets(replicaSets: ReplicaSet[]): ReplicaSet | u
   return replicaSets
     .filter((rs) => available(rs) > 0)
     .sort((a, b) => available(b) - available(a) || created(a).localeCompare(created(b)))[0];
+}
+
+/**
+ * Hash of the version that serves beside a run: the one it recorded. Only a rejected run that had interrupted a promotion may have
+ * left the primary on the version of that promotion.
+ */
+export async function servingHash({ old, reads }: Facts, run: Run): Promise<string> {
+  if (run.phase !== 'rejected' || run.interrupted === undefined || !old) return run.stable;
+  const either = (await reads.replicaSets(old)).filter((rs) =>
+    [run.stable, run.interrupted].includes(templateHash(rs.spec.template)),
+  );
+  const serving = stableFromReplicaSets(either);
+  return serving ? templateHash(serving.spec.template) : run.stable;
 }

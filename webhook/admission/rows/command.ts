@@ -1,8 +1,8 @@
 import { COMMAND } from '../../../canary/annotations.ts';
 import { runId } from '../../../canary/names.ts';
-import type { Run } from '../../../canary/run.ts';
+import { clip, type Run } from '../../../canary/run.ts';
 import type { Facts } from '../facts.ts';
-import { specFor } from '../spec.ts';
+import { servingHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
 import { deny, type RowOutcome, recorded, timeOf } from './row.ts';
 
@@ -34,7 +34,7 @@ function abort({ run, input }: Facts): RowOutcome | Denied {
       409,
       `nothing to abort: ${input.name} ${run ? 'has a rejected version and no run' : 'has no canary run'}`,
     );
-  const message = `aborted by ${input.requester.username}`;
+  const message = clip(`aborted by ${input.requester.username}`);
   return {
     change: recorded({ ...run, phase: 'rejected', time: timeOf(input.now), message }),
     warnings: [`canary of ${input.name} aborted: the stable version serves, the new one stays held`],
@@ -49,13 +49,14 @@ async function retry(facts: Facts): Promise<RowOutcome | Denied> {
       409,
       `nothing to retry: ${input.name} ${run ? `has a run that is ${run.phase}` : 'has no rejected version'}`,
     );
-  const { spec, denied } = await specFor(facts);
+  const { spec, denied } = await facts.analysis();
   if (denied) return denied;
   const { message: _message, interrupted: _interrupted, ...rest } = run;
   const next: Run = {
     ...rest,
     id: runId(object.metadata.uid ?? '', object.metadata.generation ?? 0, run.hash, run.id),
     phase: 'held',
+    stable: await servingHash(facts, run),
     requester: input.requester.username,
     time: timeOf(input.now),
     spec,

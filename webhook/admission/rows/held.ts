@@ -6,8 +6,8 @@ import type { Facts } from '../facts.ts';
 import { stableFromReplicaSets } from '../stable.ts';
 import { RELEASED, type RowOutcome } from './row.ts';
 
-/** The API server cuts longer warnings in its log, and people do not read them. */
-const MAX_WARNING = 250;
+/** So that how to go on still fits into the warning. */
+const MAX_REASON = 80;
 
 /** Row 6: the template stays as stored. What is held or rejected stays behind the pause, whatever else the request asks. */
 export async function unchanged(facts: Facts): Promise<RowOutcome | undefined> {
@@ -21,8 +21,8 @@ export async function unchanged(facts: Facts): Promise<RowOutcome | undefined> {
  * A Deployment that its user had paused is unpaused: what was changed meanwhile has not been compared with anything yet, so the later
  * rows look at it as they look at a changed template.
  */
-async function releasesUnseenVersion({ old, object, reads, hash }: Facts): Promise<boolean> {
-  if (!old?.spec.paused || object.spec.paused) return false;
+async function releasesUnseenVersion({ old, asksForPause, reads, hash }: Facts): Promise<boolean> {
+  if (!old?.spec.paused || asksForPause) return false;
   const stable = stableFromReplicaSets(await reads.replicaSets(old));
   return stable !== undefined && templateHash(stable.spec.template) !== hash;
 }
@@ -44,19 +44,19 @@ export function sameVersion(facts: Facts): RowOutcome | undefined {
 }
 
 /** Row 9: `kubectl rollout restart` is no new version. */
-export function restartOnly({ run, hash, oldHash, leftPaused, old, object }: Facts): RowOutcome | undefined {
-  const unpaused = old?.spec.paused === true && !object.spec.paused;
+export function restartOnly({ run, hash, oldHash, leftPaused, old, asksForPause }: Facts): RowOutcome | undefined {
+  const unpaused = old?.spec.paused === true && !asksForPause;
   return !run && !leftPaused && !unpaused && hash === oldHash ? {} : undefined;
 }
 
 function stays(facts: Facts, run: Run): RowOutcome {
-  const warnings = [clip(describe(facts, run), MAX_WARNING)];
+  const warnings = [describe(facts, run)];
   return run.phase === 'promoting' ? { warnings } : { change: { paused: true }, warnings };
 }
 
 function describe({ input, object, old }: Facts, run: Run): string {
   if (run.phase === 'rejected') {
-    const why = run.message ? `: ${run.message}` : '';
+    const why = run.message ? `: ${clip(run.message, MAX_REASON)}` : '';
     return `this version of ${input.name} was rejected at ${run.time}${why}; it stays held. Try again with: kubectl annotate deployment/${input.name} ${COMMAND}=retry`;
   }
   if (run.phase === 'promoting') return `this version of ${input.name} is being promoted`;

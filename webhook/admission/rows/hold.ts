@@ -4,15 +4,15 @@ import { runId } from '../../../canary/names.ts';
 import type { Run } from '../../../canary/run.ts';
 import type { CanarySpec } from '../../../canary/spec.ts';
 import type { Facts } from '../facts.ts';
-import { specFor, workloadProblem } from '../spec.ts';
-import { stableFromReplicaSets } from '../stable.ts';
+import { workloadProblem } from '../spec.ts';
+import { servingHash, stableFromReplicaSets } from '../stable.ts';
 import type { Denied } from '../types.ts';
 import { passThrough } from './native.ts';
 import { type RowOutcome, recorded, timeOf } from './row.ts';
 
 /** Row 13: a new version. It is held behind the pause in the same write that brings it, and a run begins. */
 export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
-  const { spec, denied } = await specFor(facts);
+  const { spec, denied } = await facts.analysis();
   if (denied) return denied;
   const stable = await stableHash(facts);
   if (stable === undefined)
@@ -32,15 +32,9 @@ export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
 }
 
 /** Hash of the version that serves: the recorded one, else the stored template once it is fully rolled out, else what most pods run. */
-async function stableHash({
-  run,
-  old,
-  oldHash,
-  templateChanged,
-  leftPaused,
-  reads,
-}: Facts): Promise<string | undefined> {
-  if (run) return run.stable;
+async function stableHash(facts: Facts): Promise<string | undefined> {
+  const { run, old, oldHash, templateChanged, leftPaused, reads } = facts;
+  if (run) return servingHash(facts, run);
   if (!old) return undefined;
   if (templateChanged && !leftPaused && !old.spec.paused && rolloutComplete(old)) return oldHash;
   const stable = stableFromReplicaSets(await reads.replicaSets(old));
@@ -48,7 +42,7 @@ async function stableHash({
 }
 
 function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stable: string): Run {
-  const interrupted = run?.phase === 'promoting' ? run.hash : run?.phase === 'held' ? run.interrupted : undefined;
+  const interrupted = run?.phase === 'promoting' ? run.hash : run?.interrupted;
   return {
     id: runId(object.metadata.uid ?? old?.metadata.uid ?? '', old?.metadata.generation ?? 0, hash, run?.id ?? ''),
     phase: 'held',
@@ -57,7 +51,7 @@ function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stab
     requester: input.requester.username,
     time: timeOf(input.now),
     spec,
-    ...(interrupted === undefined ? {} : { interrupted }),
+    ...(interrupted === undefined || interrupted === stable ? {} : { interrupted }),
   };
 }
 

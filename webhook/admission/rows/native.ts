@@ -1,8 +1,6 @@
 import { AVAILABLE, conditionOf } from '../../../canary/conditions.ts';
 import type { Deployment } from '../../../kube/types.ts';
 import type { Facts } from '../facts.ts';
-import { specFor } from '../spec.ts';
-import type { Denied } from '../types.ts';
 import { ENDED, pauseIsOurs, RELEASED, type RowOutcome } from './row.ts';
 
 /** Shorter outages may be the workload's ordinary life: one probe missed, a node drained. */
@@ -12,15 +10,13 @@ const CREATION_SLACK_MS = 10_000;
 
 /** Row 10: what a user changes behind a pause of their own is looked at when they unpause. */
 export function pausedByUser(facts: Facts): RowOutcome | undefined {
-  const { object, run } = facts;
-  return !run && object.spec.paused && !pauseIsOurs(facts) ? {} : undefined;
+  return !facts.run && facts.asksForPause && !pauseIsOurs(facts) ? {} : undefined;
 }
 
-/** Row 11: the user wants no analysis. */
-export async function skipAnalysis(facts: Facts): Promise<RowOutcome | Denied | undefined> {
-  const { spec, denied } = await specFor(facts);
-  if (denied) return denied;
-  if (!spec.skipAnalysis) return undefined;
+/** Row 11: the user wants no analysis. A spec that cannot be read is refused at the hold: it must not keep a broken workload from its fix. */
+export async function skipAnalysis(facts: Facts): Promise<RowOutcome | undefined> {
+  const { spec } = await facts.analysis();
+  if (!spec?.skipAnalysis) return undefined;
   return passThrough(facts, `skipAnalysis is set: ${facts.input.name} rolls out without canary analysis`);
 }
 

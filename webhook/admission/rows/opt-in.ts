@@ -16,11 +16,8 @@ export function notOptedIn({
   object,
   input,
 }: Facts): RowOutcome | undefined {
-  if (optedIn || wasOptedIn) return undefined;
-  if (!leftPaused)
-    return input.operation === 'CREATE'
-      ? createdFresh(object.spec.paused === true && RUN in (object.metadata.annotations ?? {}))
-      : {};
+  if (optedIn || wasOptedIn || input.operation === 'CREATE') return undefined;
+  if (!leftPaused) return {};
   if (templateChanged)
     return {
       change: RELEASED,
@@ -29,15 +26,11 @@ export function notOptedIn({
   return object.spec.paused ? {} : { change: { annotations: { [PAUSED_BY]: null } } };
 }
 
-/** Row 2: a first deployment is never analysed; whatever state a backup or an export brought along is dropped. */
+/** Row 2, opted in or not: a first deployment is never analysed; whatever state a backup or an export brought along is dropped. */
 export function created({ input, object }: Facts): RowOutcome | undefined {
   if (input.operation !== 'CREATE') return undefined;
   const annotations = object.metadata.annotations ?? {};
-  return createdFresh(object.spec.paused === true && (RUN in annotations || PAUSED_BY in annotations));
-}
-
-function createdFresh(carriesOurPause: boolean): RowOutcome {
-  if (!carriesOurPause) return {};
+  if (!object.spec.paused || !(RUN in annotations || PAUSED_BY in annotations)) return {};
   return {
     change: { paused: false },
     warnings: [
@@ -60,13 +53,13 @@ export function optOut({
 }: Facts): RowOutcome | undefined {
   if (optedIn || !wasOptedIn) return undefined;
   const behindPause = run?.phase === 'held' || run?.phase === 'rejected' || leftPaused;
-  if (!behindPause) return { change: FORGOTTEN };
   if (templateChanged) {
     return {
-      change: { annotations: { ...FORGOTTEN.annotations, ...RELEASED.annotations }, paused: false },
+      change: behindPause ? { ...FORGOTTEN, paused: false } : FORGOTTEN,
       warnings: [`canary analysis of ${input.name} is off; this change rolls out natively`],
     };
   }
+  if (!behindPause) return { change: FORGOTTEN };
   return {
     change: { annotations: { ...FORGOTTEN.annotations, [PAUSED_BY]: PAUSED_BY_OPT_OUT }, paused: true },
     warnings: [

@@ -1,0 +1,95 @@
+import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, visit, type YAMLMap } from 'yaml';
+import type { SpecProblem, SpecSource } from './spec.ts';
+
+/**
+ * What one annotation or ConfigMap may hold: several times any sensible analysis. It is read while the API server waits, and YAML of
+ * 64 KiB can keep the parser busy for more than a second.
+ */
+export const MAX_SPEC_CHARS = 16_384;
+/** A text with one mistake often has many; the first ones tell. */
+const MAX_SYNTAX_ERRORS = 3;
+
+/** One source of a spec, read: its fields, and where they stand. */
+export interface SpecText {
+  source: SpecSource;
+  value: Record<string, unknown>;
+  lineOf?: (path: readonly PropertyKey[]) => number | undefined;
+}
+
+/** Reads one source. Never throws. A ConfigMap's content is not quoted: whoever may name it need not be allowed to read it. */
+export function readText(text: string, source: SpecSource): SpecText | { problems: SpecProblem[] } {
+  const bad = (message: string, line?: number) => ({
+    problems: [{ source, path: '', message, ...(line === undefined ? {} : { line }) }],
+  });
+  if (text.length > MAX_SPEC_CHARS) return bad(`is longer than ${MAX_SPEC_CHARS} characters`);
+  try {
+    const lines = new LineCounter();
+    // Keys that occur twice are looked for below: the library's own search takes time by the square of their number.
+    const options = { lineCounter: lines, uniqueKeys: false, prettyErrors: false, logLevel: 'error' } as const;
+    const document = parseDocument(text, options);
+    const lineAt = (offset: number) => lines.linePos(offset).line;
+    if (document.errors.length > 0) {
+      const problems = document.errors.slice(0, MAX_SYNTAX_ERRORS).map((e) => ({
+        source,
+        path: '',
+        line: lineAt(e.pos[0]),
+        message: `is not valid YAML: ${source === 'configMap' ? e.code : explained(e.message)}`,
+      }));
+      return { problems };
+    }
+    const { contents } = document;
+    if (contents === null) return { source, value: {} };
+    if (!isMap(contents)) return bad('is not a map of fields such as analysis:', 1);
+    const key = badKey(document);
+    if (key) return bad(key.message, lineAt(key.offset));
+    const value = document.toJS({ maxAliasCount: 20 }) as Record<string, unknown>;
+    return { source, value, lineOf: (path) => lineOf(path, contents, lineAt) };
+  } catch (e) {
+    return bad(`is not valid YAML: ${source === 'configMap' ? 'it cannot be resolved' : explained(String(e))}`);
+  }
+}
+
+const explained = (message: string): string =>
+  /stack/i.test(message) ? 'it is nested too deeply' : message.replace(/^\w*Error: |; please use .*/g, '');
+
+/** A key that is no text, or that its map has already. */
+function badKey(document: Document): { message: string; offset: number } | undefined {
+  let found: { message: string; offset: number } | undefined;
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        const offset = (key as { range?: [number, number, number] } | null)?.range?.[0] ?? map.range?.[0] ?? 0;
+        if (!isScalar(key)) found = { message: 'has a key that is no text', offset };
+        else if (seen.has(String(key.value))) found = { message: 'has the same key twice in a map', offset };
+        else seen.add(String(key.value));
+        if (found) return visit.BREAK;
+      }
+      return undefined;
+    },
+  });
+  return found;
+}
+
+/** Line of the field at the path, or of the nearest one above it that the text has. */
+function lineOf(path: readonly PropertyKey[], root: YAMLMap, lineAt: (offset: number) => number): number | undefined {
+  let node: unknown = root;
+  let line: number | undefined;
+  for (const segment of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(segment));
+      if (!isPair(pair)) return line;
+      line = startOf(pair.key, lineAt) ?? line;
+      node = pair.value;
+    } else {
+      node = (node as { items?: unknown[] } | null | undefined)?.items?.[Number(segment)];
+      line = startOf(node, lineAt) ?? line;
+    }
+  }
+  return line;
+}
+
+function startOf(node: unknown, lineAt: (offset: number) => number): number | undefined {
+  const offset = (node as { range?: [number, number, number] } | null | undefined)?.range?.[0];
+  return offset === undefined ? undefined : lineAt(offset);
+}
