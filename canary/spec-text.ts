@@ -1,4 +1,4 @@
-import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, visit, type YAMLMap } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, type Pair, parseDocument, visit, type YAMLMap } from 'yaml';
 import type { SpecProblem, SpecSource } from './spec.ts';
 
 /**
@@ -38,12 +38,12 @@ export function readText(text: string, source: SpecSource): SpecText | { problem
       return { problems };
     }
     const { contents } = document;
-    if (contents === null) return { source, value: {} };
+    if (contents === null || (isScalar(contents) && contents.value === null)) return { source, value: {} };
     if (!isMap(contents)) return bad('is not a map of fields such as analysis:', 1);
-    const key = badKey(document);
-    if (key) return bad(key.message, lineAt(key.offset));
+    const { fields, problem } = fieldsOf(document);
+    if (problem) return bad(problem.message, lineAt(problem.offset));
     const value = document.toJS({ maxAliasCount: 20 }) as Record<string, unknown>;
-    return { source, value, lineOf: (path) => lineOf(path, contents, lineAt) };
+    return { source, value, lineOf: (path) => lineOf(path, contents, fields, lineAt) };
   } catch (e) {
     return bad(`is not valid YAML: ${source === 'configMap' ? 'it cannot be resolved' : explained(String(e))}`);
   }
@@ -52,33 +52,43 @@ export function readText(text: string, source: SpecSource): SpecText | { problem
 const explained = (message: string): string =>
   /stack/i.test(message) ? 'it is nested too deeply' : message.replace(/^\w*Error: |; please use .*/g, '');
 
-/** A key that is no text, or that its map has already. */
-function badKey(document: Document): { message: string; offset: number } | undefined {
-  let found: { message: string; offset: number } | undefined;
+type Fields = Map<YAMLMap, Map<string, Pair>>;
+
+/** The fields of every map by their keys; or a key that is no text, or that its map has already. */
+function fieldsOf(document: Document): { fields: Fields; problem?: { message: string; offset: number } | undefined } {
+  const fields: Fields = new Map();
+  let problem: { message: string; offset: number } | undefined;
   visit(document, {
     Map(_, map) {
-      const seen = new Set<string>();
-      for (const { key } of map.items) {
+      const known = new Map<string, Pair>();
+      fields.set(map, known);
+      for (const pair of map.items) {
+        const { key } = pair;
         const offset = (key as { range?: [number, number, number] } | null)?.range?.[0] ?? map.range?.[0] ?? 0;
-        if (!isScalar(key)) found = { message: 'has a key that is no text', offset };
-        else if (seen.has(String(key.value))) found = { message: 'has the same key twice in a map', offset };
-        else seen.add(String(key.value));
-        if (found) return visit.BREAK;
+        if (!isScalar(key)) problem = { message: 'has a key that is no text', offset };
+        else if (known.has(String(key.value))) problem = { message: 'has the same key twice in a map', offset };
+        else known.set(String(key.value), pair);
+        if (problem) return visit.BREAK;
       }
       return undefined;
     },
   });
-  return found;
+  return { fields, problem };
 }
 
 /** Line of the field at the path, or of the nearest one above it that the text has. */
-function lineOf(path: readonly PropertyKey[], root: YAMLMap, lineAt: (offset: number) => number): number | undefined {
+function lineOf(
+  path: readonly PropertyKey[],
+  root: YAMLMap,
+  fields: Fields,
+  lineAt: (offset: number) => number,
+): number | undefined {
   let node: unknown = root;
   let line: number | undefined;
   for (const segment of path) {
     if (isMap(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(segment));
-      if (!isPair(pair)) return line;
+      const pair = fields.get(node)?.get(String(segment));
+      if (!pair) return line;
       line = startOf(pair.key, lineAt) ?? line;
       node = pair.value;
     } else {

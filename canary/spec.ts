@@ -49,7 +49,10 @@ export function readSpec(sources: SpecSources, target: { name: string }): SpecRe
   const result = schema.safeParse(value);
   if (result.success && problems.length === 0) return { spec: result.data };
   const issues = result.error?.issues.flatMap((issue) => problemsOf(issue, value)) ?? [];
-  return { problems: [...problems, ...issues].map((problem) => locate(problem, texts)) };
+  const located = [...problems, ...issues].map((problem) => locate(problem, texts));
+  // A number can break two rules that are told in the same words.
+  const once = new Map(located.map((problem) => [describeProblems([problem]), problem]));
+  return { problems: [...once.values()] };
 }
 
 const isPlainObject = (v: unknown): v is Record<string, unknown> =>

@@ -1,0 +1,391 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { describeProblems, readSpec, type SpecProblem, type SpecSources } from './spec.ts';
+import { MAX_SPEC_CHARS } from './spec-text.ts';
+
+const read = (sources: SpecSources | string) =>
+  readSpec(typeof sources === 'string' ? { annotation: sources } : sources, { name: 'reviews' });
+const said = (sources: SpecSources | string): string => describeProblems(read(sources).problems ?? []);
+
+describe('a spec', () => {
+  test('has a default for everything', () => {
+    expect(read({}).spec).toEqual({
+      service: {},
+      analysis: {
+        interval: '1m',
+        threshold: 5,
+        maxWeight: 50,
+        stepWeight: 10,
+        metrics: [
+          { name: 'request-success-rate', thresholdRange: { min: 99 }, interval: '1m' },
+          { name: 'request-duration', thresholdRange: { max: 500 }, interval: '1m' },
+        ],
+        webhooks: [],
+        holdTimeout: '1h',
+      },
+      progressDeadlineSeconds: 600,
+      skipAnalysis: false,
+      allowSideBySide: false,
+      allowPolicyMismatch: false,
+    });
+  });
+
+  test.each(['', '\n', '# nothing yet', '{}', '---\n', '~'])('%j says nothing', (text) => {
+    expect(read(text).spec).toEqual(read({}).spec);
+  });
+
+  test('may be that of a Flagger Canary for this Deployment', () => {
+    const { spec, problems } = read(`
+targetRef: {apiVersion: apps/v1, kind: Deployment, name: reviews}
+provider: istio
+progressDeadlineSeconds: 60
+service: {port: 9080, targetPort: 9080}
+analysis:
+  interval: 1m
+  threshold: 5
+  maxWeight: 50
+  stepWeight: 10
+  metrics:
+    - {name: request-success-rate, thresholdRange: {min: 99}, interval: 1m}
+    - {name: request-duration, thresholdRange: {max: 500}, interval: 30s}
+  webhooks:
+    - name: load-test
+      url: http://flagger-loadtester.default/
+      timeout: 5s
+      metadata: {cmd: "hey -z 1m http://reviews-canary.default:9080/health"}
+`);
+    expect(problems).toBeUndefined();
+    expect(spec).toMatchObject({
+      service: { port: 9080, targetPort: 9080 },
+      analysis: { webhooks: [{ name: 'load-test', type: 'rollout', timeout: '5s' }] },
+    });
+    expect(spec).not.toHaveProperty('targetRef');
+  });
+});
+
+describe('sources', () => {
+  const defaults = { analysis: { threshold: 1, stepWeight: 1, maxWeight: 1 } };
+
+  test('the annotation is over the ConfigMap, which is over the defaults, field by field', () => {
+    const sources = {
+      annotation: 'analysis: {threshold: 3}',
+      configMap: 'analysis: {threshold: 2, stepWeight: 2}',
+      defaults,
+    };
+    expect(read(sources).spec?.analysis).toMatchObject({ threshold: 3, stepWeight: 2, maxWeight: 1 });
+  });
+
+  test('a list is taken whole', () => {
+    const one = 'analysis: {metrics: [{name: request-duration, thresholdRange: {max: 9}}]}';
+    const two =
+      'analysis: {metrics: [{name: request-success-rate, thresholdRange: {min: 9}}, {name: request-duration, thresholdRange: {max: 8}}]}';
+    expect(read({ annotation: one, configMap: two }).spec?.analysis.metrics).toEqual([
+      { name: 'request-duration', thresholdRange: { max: 9 }, interval: '1m' },
+    ]);
+  });
+
+  test('are left as they were', () => {
+    const before = structuredClone(defaults);
+    read({ annotation: 'analysis: {threshold: 3}', defaults });
+    expect(defaults).toEqual(before);
+  });
+
+  test('a problem is told of the source that has the field, with its line there', () => {
+    const configMap = '# one\n\nanalysis:\n  maxWeight: 0\n  metrics:\n    - {name: request-duration}\n';
+    const annotation = 'analysis:\n  threshold: 0\n';
+    expect(read({ annotation, configMap, defaults: { analysis: { stepWeight: 0 } } }).problems).toMatchObject([
+      { source: 'annotation', path: 'analysis.threshold', line: 2 },
+      { source: 'configMap', path: 'analysis.maxWeight', line: 4 },
+      { source: 'defaults', path: 'analysis.stepWeight' },
+      { source: 'configMap', path: 'analysis.metrics[0].thresholdRange', line: 6 },
+    ]);
+  });
+
+  test('a list of the annotation hides that of the ConfigMap', () => {
+    const annotation = 'analysis:\n  metrics:\n    - name: request-duration';
+    const configMap = 'analysis: {metrics: [{name: request-duration, thresholdRange: {max: 1}}]}';
+    expect(read({ annotation, configMap }).problems).toMatchObject([{ source: 'annotation', line: 3 }]);
+  });
+
+  test('a ConfigMap is not quoted: neither values nor keys of its own', () => {
+    const secret = [
+      'analysis: {maxWeight: hunter2}',
+      'hunter2: 1',
+      'analysis: {hunter2: 1}',
+      'analysis: {webhooks: [{name: a, url: "http://a", metadata: {hunter2: [1]}}]}',
+      'analysis: {webhooks: [{name: a, url: "hunter2"}]}',
+      'password: "a" "hunter2"',
+      'password: *hunter2',
+      'password: &hunter2 *hunter2',
+      'hunter2',
+      '[hunter2',
+      '"hunter2\n',
+      'provider: hunter2',
+      'targetRef: hunter2',
+      'a: 1\nhunter2: 1\nhunter2: 1',
+      '? [hunter2]\n: 1',
+      '!hunter2 a: b',
+      '%hunter2\n---\na: 1',
+      '\thunter2: 1',
+    ];
+    for (const configMap of secret) {
+      const text = said({ configMap });
+      expect(text, configMap).not.toBe('');
+      expect(text).not.toContain('hunter2');
+    }
+    expect(said({ configMap: 'analysis: {maxWeight: 101}' })).toBe(
+      'analysis.maxWeight (line 1) is wrong; allowed: a whole number from 1 to 100',
+    );
+    expect(said({ configMap: 'analysis:\n  iterations: 3' })).toBe(
+      'analysis.iterations (line 2) is a field of Flagger that Sidestep does not support',
+    );
+  });
+});
+
+describe('what is wrong is said with field, line, value and what is allowed', () => {
+  test.each([
+    ['analysis:\n  stepWeight: 0', 'analysis.stepWeight (line 2) is 0; allowed: a whole number from 1 to 100'],
+    ['analysis:\n  maxWeight: 101', 'analysis.maxWeight (line 2) is 101; allowed: a whole number from 1 to 100'],
+    ['analysis: {maxWeight: 1.5}', 'analysis.maxWeight (line 1) is 1.5; allowed: a whole number from 1 to 100'],
+    ['analysis: {maxWeight: "50"}', 'analysis.maxWeight (line 1) is "50"; allowed: a whole number from 1 to 100'],
+    ['analysis: {maxWeight: .nan}', 'analysis.maxWeight (line 1) is NaN; allowed: a whole number from 1 to 100'],
+    ['analysis: {threshold: 1e99}', 'analysis.threshold (line 1) is 1e+99; allowed: a whole number from 1 to 1000'],
+    [
+      'analysis: {interval: -5s}',
+      'analysis.interval (line 1) is "-5s"; allowed: a duration from 1s to 24h, such as 30s or 1m30s',
+    ],
+    [
+      'analysis: {interval: 9999h}',
+      'analysis.interval (line 1) is "9999h"; allowed: a duration from 1s to 24h, such as 30s or 1m30s',
+    ],
+    [
+      'analysis: {interval: 30}',
+      'analysis.interval (line 1) is 30; allowed: a duration from 1s to 24h, such as 30s or 1m30s',
+    ],
+    ['analysis:', 'analysis (line 1) is null; allowed: a map of fields'],
+    ['analysis: []', 'analysis (line 1) is a list of 0; allowed: a map of fields'],
+    ['skipAnalysis: yes', 'skipAnalysis (line 1) is "yes"; allowed: true or false'],
+    ['service: {targetPort: {}}', 'service.targetPort (line 1) is a map; allowed: a port number or name'],
+    [
+      'service: {name: -a}',
+      'service.name (line 1) is "-a"; allowed: lower-case letters, digits and dashes, such as reviews',
+    ],
+    ['colour: red', 'colour (line 1) is not a known field'],
+    ['analysis:\n  colour:\n    red: 1', 'analysis.colour (line 2) is not a known field'],
+    [
+      'analysis: {metrics: [{name: x, thresholdRange: {max: 1}}]}',
+      'analysis.metrics[0].name (line 1) is "x"; allowed: one of request-success-rate, request-duration',
+    ],
+    [
+      'analysis: {metrics: [{name: request-duration, thresholdRange: {}}]}',
+      'analysis.metrics[0].thresholdRange (line 1) is a map; allowed: min, max or both',
+    ],
+    [
+      'analysis: {metrics: [{name: request-duration, thresholdRange: {min: 2, max: 1}}]}',
+      'analysis.metrics[0].thresholdRange (line 1) is a map; allowed: min at most max',
+    ],
+    [
+      'analysis: {metrics: [{name: request-success-rate, thresholdRange: {min: 101}}]}',
+      'analysis.metrics[0].thresholdRange (line 1) is a map; allowed: percent, from 0 to 100',
+    ],
+    ['analysis: {metrics: [null]}', 'analysis.metrics[0] (line 1) is null; allowed: a map of fields'],
+    [
+      'analysis:\n  metrics:\n    - name: request-duration',
+      'analysis.metrics[0].thresholdRange (line 3) is missing; allowed: a map of fields',
+    ],
+    [
+      'analysis: {webhooks: [{name: a, url: "file:///etc/passwd"}]}',
+      'analysis.webhooks[0].url (line 1) is "file:///etc/passwd"; allowed: an http or https URL of at most 2048 characters',
+    ],
+    ['provider: linkerd', 'provider (line 1) is "linkerd"; allowed: istio'],
+    [
+      'targetRef: {kind: Deployment, name: ratings}',
+      'targetRef (line 1) must name the Deployment reviews itself; leave it out',
+    ],
+    ['a: 1\na: 2', 'the spec (line 2) has the same key twice in a map'],
+    ['? [a]\n: 1', 'the spec (line 1) has a key that is no text'],
+    ['- a', 'the spec (line 1) is not a map of fields such as analysis:'],
+    ['just text', 'the spec (line 1) is not a map of fields such as analysis:'],
+    ['a: 1\n---\nb: 2', 'the spec (line 2) is not valid YAML: Source contains multiple documents'],
+    ['a: *b', 'the spec is not valid YAML: Unresolved alias (the anchor must be set before the alias): b'],
+  ])('%j', (yaml, text) => expect(said(yaml)).toBe(text));
+
+  test('a list that is too long', () => {
+    const metric = '{name: request-duration, thresholdRange: {max: 1}}, ';
+    expect(said(`analysis: {metrics: [${metric.repeat(21)}]}`)).toBe(
+      'analysis.metrics (line 1) is a list of 21; allowed: a list of at most 20 metrics',
+    );
+    expect(read(`analysis: {metrics: [${metric.repeat(20)}]}`).spec?.analysis.metrics).toHaveLength(20);
+  });
+
+  test('every field with a line of its own', () => {
+    const yaml =
+      'service:\n  name: reviews\n  port: 0\n\nanalysis:\n  # steps\n  stepWeight: 0\n  webhooks:\n    - name: a\n      url: http://a\n      timeout: 2h\n';
+    expect(read(yaml).problems?.map(({ path, line }) => [path, line])).toEqual([
+      ['service.port', 3],
+      ['analysis.stepWeight', 7],
+      ['analysis.webhooks[0].timeout', 11],
+    ]);
+  });
+
+  test('a field behind an alias is told at the alias', () => {
+    expect(read('service: &a\n  port: 0\nanalysis: *a').problems).toMatchObject([
+      { path: 'service.port', line: 2 },
+      { path: 'analysis.port', line: 3 },
+    ]);
+  });
+
+  test('long values, odd keys and many problems stay readable', () => {
+    const text = said(
+      `analysis: {interval: ${'x'.repeat(999)}}\n"a\\nb": 1\n${Array.from({ length: 50 }, (_, i) => `k${i}: 1\n`).join('')}`,
+    );
+    expect(text.length).toBeLessThan(1000);
+    expect(text).toContain('"a\\nb"');
+    expect(text).toMatch(/; and 42 more$/);
+  });
+});
+
+describe('hostile texts', () => {
+  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('%s is a field like any unknown one', (key) => {
+    expect(said(`${key}: {skipAnalysis: true}`)).toBe(`${key} (line 1) is not a known field`);
+    expect(said(`analysis: {${key}: 1}`)).toBe(`analysis.${key} (line 1) is not a known field`);
+    expect(said({ configMap: `${key}: 1` })).toBe('the spec (line 1) has a field that is not known');
+    expect(
+      read({
+        annotation: '',
+        defaults: JSON.parse(`{"${key}": {"skipAnalysis": true}}`) as object as Record<string, unknown>,
+      }).problems,
+    ).toHaveLength(1);
+    expect(({} as Record<string, unknown>)['skipAnalysis']).toBeUndefined();
+  });
+
+  const full = (part: string) => part.repeat(Math.floor(MAX_SPEC_CHARS / part.length));
+  const numbered = (part: (i: number) => string) => {
+    let text = '';
+    for (let i = 0; text.length < MAX_SPEC_CHARS - 20; i++) text += part(i);
+    return text;
+  };
+  const costly: [string, string][] = [
+    ['deep lists', full('[')],
+    ['deep maps', full('{a: ')],
+    ['deep block lists', full('- ')],
+    ['deep explicit keys', full('? ')],
+    ['many keys in braces', `{${numbered((i) => `${i.toString(36)},`)}}`],
+    ['many keys', numbered((i) => `k${i}: 1\n`)],
+    ['many aliases', `a: &a 1\nb: [${numbered(() => '*a,')}]`],
+    ['many anchors', `a:\n${numbered((i) => `- &a${i} x\n- *a${i}\n`)}`],
+    [
+      'aliases of aliases',
+      `a: &a [1,1,1,1,1,1]\n${Array.from({ length: 9 }, (_, i) => `${'bcdefghij'[i]}: &${'bcdefghij'[i]} [${`*${'abcdefghij'[i]},`.repeat(9)}]\n`).join('')}`,
+    ],
+    ['an alias of itself', 'a: &a [*a]'],
+    ['too much', 'a'.repeat(MAX_SPEC_CHARS + 1)],
+  ];
+  test.each(costly)('%s are refused before the API server stops waiting', (_, yaml) => {
+    const startedMs = performance.now();
+    const { problems } = read(yaml);
+    const tookMs = performance.now() - startedMs;
+    expect(problems?.length).toBeGreaterThan(0);
+    expect(describeProblems(problems!).length).toBeLessThan(2000);
+    expect(tookMs).toBeLessThan(2000);
+  });
+
+  const scalar = fc.oneof(
+    fc.integer(),
+    fc.double(),
+    fc.boolean(),
+    fc.string(),
+    fc.constantFrom(null, '1m', '-1s', '.nan', 'istio', 'http://a/', 'rollout', 'request-duration'),
+  );
+  const names = fc.constantFrom(
+    'analysis',
+    'service',
+    'metrics',
+    'webhooks',
+    'thresholdRange',
+    'min',
+    'max',
+    'name',
+    'url',
+    'interval',
+    'metadata',
+    'provider',
+    'targetRef',
+    'port',
+    'targetPort',
+    'skipAnalysis',
+    '__proto__',
+    'constructor',
+    '<<',
+    '0',
+    '',
+  );
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { depthSize: 'medium' },
+      scalar,
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(names, tie('tree'), { maxKeys: 5 }),
+    ),
+  }));
+  const json = tree.map((value) => JSON.stringify(value));
+  const broken = fc.tuple(json, fc.nat(), fc.string({ unit: 'grapheme', maxLength: 3 })).map(([text, at, more]) => {
+    const cut = text.length === 0 ? 0 : at % text.length;
+    return text.slice(0, cut) + more + text.slice(cut);
+  });
+  const yaml = fc.oneof(json, broken, fc.string(), fc.stringMatching(/^([-?:,[\]{}#&*!|>'"%@ \n\tab1]){0,30}$/));
+
+  const complete = (problem: SpecProblem) =>
+    ['annotation', 'configMap', 'defaults'].includes(problem.source) &&
+    problem.message !== '' &&
+    !problem.message.includes('Invalid input');
+
+  test('never make it throw, and every problem is complete', () => {
+    const defaults = fc.dictionary(names, tree, { maxKeys: 4 });
+    fc.assert(
+      fc.property(
+        fc.option(yaml, { nil: undefined }),
+        fc.option(yaml, { nil: undefined }),
+        fc.option(defaults, { nil: undefined }),
+        (annotation, configMap, chart) => {
+          const { spec, problems } = read({ annotation, configMap, defaults: chart });
+          expect(spec !== undefined).toBe(problems === undefined);
+          if (!problems) return;
+          expect(problems.length).toBeGreaterThan(0);
+          expect(problems.filter((p) => !complete(p))).toEqual([]);
+          expect(describeProblems(problems).isWellFormed()).toBe(true);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('what is read is a spec: read again it is the same', () => {
+    const good = fc.record(
+      {
+        skipAnalysis: fc.boolean(),
+        progressDeadlineSeconds: fc.integer({ min: 1, max: 86_400 }),
+        analysis: fc.record(
+          {
+            threshold: fc.integer({ min: 1, max: 1000 }),
+            maxWeight: fc.integer({ min: 1, max: 100 }),
+            interval: fc.constantFrom('1s', '1m30s', '24h'),
+            metrics: fc.array(
+              fc.record({ name: fc.constant('request-duration'), thresholdRange: fc.record({ max: fc.integer() }) }),
+              { maxLength: 3 },
+            ),
+          },
+          { requiredKeys: [] },
+        ),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(good, (value) => {
+        const { spec } = read(JSON.stringify(value));
+        expect(spec).toBeDefined();
+        expect(read(JSON.stringify(spec)).spec).toEqual(spec);
+      }),
+    );
+  });
+});
