@@ -70,6 +70,7 @@ test('a cut next to a dash or a dot leaves a valid name', () => {
   for (let at = 20; at < 50; at++) {
     const name = `${'a'.repeat(at)}--${'b'.repeat(40)}`;
     expect(canaryDeploymentName(name)).toMatch(DNS_SUBDOMAIN);
+    expect(canaryDeploymentName(`${'a'.repeat(at)}.${'b'.repeat(40)}`)).toMatch(DNS_SUBDOMAIN);
     expect(canaryServiceName(name.slice(0, 63))).toMatch(DNS_LABEL);
   }
 });

@@ -216,6 +216,53 @@ test('each hold has a run id of its own', async () => {
   expect(ids).not.toContain(undefined);
 });
 
+test('promoted versions are remembered, each once, ten of them, newest first', async () => {
+  const entry = (hash: string) => ({ hash, time: '2025-12-01T00:00:00Z' });
+  const before = [...'abcdefghi'].map(entry);
+  const old = deployment({
+    version: 'v2',
+    annotations: {
+      ...ENABLED,
+      ...runAnnotations(run('promoting')),
+      [keys.PROMOTED]: JSON.stringify([...before.slice(0, 3), entry(hashOf('v2')), ...before.slice(3), entry('last')]),
+    },
+  });
+  const object = structuredClone(old);
+  object.metadata.annotations![keys.DECISION] = JSON.stringify({ run: 'r1', verdict: 'complete' });
+  const outcome = await decide(input(object, old, { requester: { username: ANALYZER } }), reads(), SETTINGS);
+  const promoted = JSON.parse(patched(object, outcome).metadata.annotations![keys.PROMOTED]!) as object[];
+  expect(promoted).toEqual([{ hash: hashOf('v2'), time: '2026-01-01T12:00:00Z' }, ...before]);
+});
+
+test('a record of promoted versions that cannot be read is begun anew', async () => {
+  for (const text of ['{', '{}', 'null', '[null, 1, {"hash": 3}]']) {
+    const annotations = { ...ENABLED, ...runAnnotations(run('promoting')), [keys.PROMOTED]: text };
+    const old = deployment({ version: 'v2', annotations });
+    const object = structuredClone(old);
+    object.metadata.annotations![keys.DECISION] = JSON.stringify({ run: 'r1', verdict: 'complete' });
+    const outcome = await decide(input(object, old, { requester: { username: ANALYZER } }), reads(), SETTINGS);
+    expect(JSON.parse(patched(object, outcome).metadata.annotations![keys.PROMOTED]!)).toHaveLength(1);
+  }
+});
+
+test('reasons are kept at a length that fits into conditions', async () => {
+  const old = deployment({ version: 'v2', annotations: { ...ENABLED, ...runAnnotations(run('held')) }, paused: true });
+  const sent = (key: string, value: string) => {
+    const object = structuredClone(old);
+    object.metadata.annotations![key] = value;
+    return object;
+  };
+  const verdict = sent(keys.DECISION, JSON.stringify({ run: 'r1', verdict: 'rollback', message: 'm'.repeat(9999) }));
+  const abort = sent(keys.COMMAND, 'abort');
+  for (const [object, username] of [
+    [verdict, ANALYZER],
+    [abort, 'u'.repeat(9999)],
+  ] as const) {
+    const outcome = await decide(input(object, old, { requester: { username } }), reads(), SETTINGS);
+    expect(runOf(patched(object, outcome))?.message).toHaveLength(512);
+  }
+});
+
 describe('whatever is sent', () => {
   const text = fc.oneof(
     fc.string(),

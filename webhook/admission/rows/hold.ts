@@ -33,10 +33,11 @@ export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
 
 /** Hash of the version that serves: the recorded one, else the stored template once it is fully rolled out, else what most pods run. */
 async function stableHash(facts: Facts): Promise<string | undefined> {
-  const { run, old, oldHash, templateChanged, leftPaused, reads } = facts;
+  const { run, old, oldHash, reads } = facts;
   if (run) return servingHash(facts, run);
   if (!old) return undefined;
-  if (templateChanged && !leftPaused && !old.spec.paused && rolloutComplete(old)) return oldHash;
+  // Behind a pause the stored template runs nowhere.
+  if (!old.spec.paused && rolloutComplete(old)) return oldHash;
   const stable = stableFromReplicaSets(await reads.replicaSets(old));
   return stable && templateHash(stable.spec.template);
 }

@@ -8,22 +8,13 @@ const FORGOTTEN: Change = {
 };
 
 /** Row 1: none of our business, but a pause of ours that an opt-out left is lifted with the next version or by the user. */
-export function notOptedIn({
-  optedIn,
-  wasOptedIn,
-  leftPaused,
-  templateChanged,
-  object,
-  input,
-}: Facts): RowOutcome | undefined {
+export function notOptedIn({ optedIn, wasOptedIn, leftPaused, templateChanged, input }: Facts): RowOutcome | undefined {
   if (optedIn || wasOptedIn || input.operation === 'CREATE') return undefined;
-  if (!leftPaused) return {};
-  if (templateChanged)
-    return {
-      change: RELEASED,
-      warnings: ['the pause that the opt-out from canary analysis left is lifted; the change rolls out natively'],
-    };
-  return object.spec.paused ? {} : { change: { annotations: { [PAUSED_BY]: null } } };
+  if (!leftPaused || !templateChanged) return {};
+  return {
+    change: RELEASED,
+    warnings: ['the pause that the opt-out from canary analysis left is lifted; the change rolls out natively'],
+  };
 }
 
 /** Row 2, opted in or not: a first deployment is never analysed; whatever state a backup or an export brought along is dropped. */
