@@ -5,11 +5,12 @@ NODE := node_modules/.bin/node
 CLUSTER := $(NODE) test/cluster/main.ts
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help demo demo-down test bench images cluster-up cluster-down check-tools
+.PHONY: help demo demo-open demo-down test bench images cluster-up cluster-down check-tools
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo        the tutorial, live: a cluster, Istio, Sidestep, one promotion, one rollback'
+	@echo 'make demo-open   its productpage and Prometheus in a browser of this machine'
 	@echo 'make demo-down   removes what make demo left running'
 	@echo 'make test        all tests; ends with "N passed, N failed"'
 	@echo 'make bench       measures, and compares with Flagger'
@@ -17,6 +18,9 @@ help:
 
 demo: node_modules/.stamp
 	@SIDESTEP_CLUSTER=$${SIDESTEP_CLUSTER:-sidestep-demo} $(NODE) test/demo/main.ts
+
+demo-open: node_modules/.stamp
+	@SIDESTEP_CLUSTER=$${SIDESTEP_CLUSTER:-sidestep-demo} $(CLUSTER) forward 9080=productpage.bookinfo:9080 9090=prometheus.istio-system:9090
 
 demo-down: node_modules/.stamp
 	@SIDESTEP_CLUSTER=$${SIDESTEP_CLUSTER:-sidestep-demo} $(CLUSTER) down

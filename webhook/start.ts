@@ -69,6 +69,7 @@ export async function startWebhook({ config, client, log, now, sleep }: Surround
   });
   const [port, metricsPort] = await Promise.all([server.listen(config.port), metricsServer.listen(config.metricsPort)]);
   log.info('webhook started', { port, metricsPort, namespace: config.ownNamespace });
+  void logReady({ pending: health.pending, log, sleep, signal });
   return {
     port,
     metricsPort,
@@ -83,6 +84,28 @@ export async function startWebhook({ config, client, log, now, sleep }: Surround
         stop: () => stop.abort(),
       }),
   };
+}
+
+/** How often a start looks whether everything is there; the accuracy of the time it logs. */
+const READY_POLL_MS = 20;
+
+/** Says once when calls can succeed, and how long after the start of the process. */
+async function logReady({
+  pending,
+  log,
+  sleep,
+  signal,
+}: {
+  pending: () => string[];
+  log: Log;
+  sleep: (ms: number) => Promise<void>;
+  signal: AbortSignal;
+}): Promise<void> {
+  while (pending().length > 0) {
+    if (signal.aborted) return;
+    await sleep(READY_POLL_MS);
+  }
+  log.info('webhook ready', { sinceStartMs: Math.round(performance.now()) });
 }
 
 interface CertificateSurroundings extends Omit<Surroundings, 'sleep'> {

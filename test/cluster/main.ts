@@ -7,6 +7,7 @@ import { startAndWait, stopDaemon } from './daemon.ts';
 import { insideCommand, insideEnvironment } from './environment.ts';
 import { LAYOUT, projectImages } from './images.ts';
 import { inspect } from './instance.ts';
+import { forward, parseForward } from './forward.ts';
 import { enter } from './netns.ts';
 import { installTools } from './packages.ts';
 import { externalKubeconfig, paths as instancePaths } from './paths.ts';
@@ -118,6 +119,17 @@ program
   .argument('<command...>')
   .passThroughOptions()
   .action(exec);
+program
+  .command('forward')
+  .description('reach Services of the cluster on ports of this machine, until interrupted')
+  .argument('<LOCALPORT=HOST:PORT...>', 'such as 9090=prometheus.istio-system:9090')
+  .action(async (targets: string[]) => {
+    if (usesExternal()) throw new Error('on a cluster of your own use: kubectl port-forward');
+    requireUp('full');
+    const forwards = targets.map(parseForward);
+    for (const { localPort, host, port } of forwards) note(`http://127.0.0.1:${localPort} is ${host}:${port}`);
+    await forward(paths, forwards);
+  });
 program.command('build').description('build all binaries into the cache').action(build);
 program
   .command('images')

@@ -33,17 +33,18 @@ async function setUp(): Promise<void> {
 }
 
 function lookAround(): void {
-  const prefix = `SIDESTEP_CLUSTER=${process.env['SIDESTEP_CLUSTER'] ?? 'sidestep'} npm run -s cluster --`;
   title('Look around');
-  say(`${prefix} shell                                   # kubectl, helm, curl in the cluster's network`);
-  say(`${prefix} exec -- kubectl -n bookinfo describe deployment reviews`);
-  say(
-    `${prefix} exec -- curl -s http://$(${prefix} exec -- kubectl -n bookinfo get svc productpage -o jsonpath={.spec.clusterIP}):9080/productpage`,
-  );
-  say(
-    `${prefix} exec -- curl -s 'http://$(${prefix} exec -- kubectl -n istio-system get svc prometheus -o jsonpath={.spec.clusterIP}):9090/api/v1/query?query=istio_requests_total'`,
-  );
-  note('make demo-down removes it all');
+  if (process.env['SIDESTEP_KUBECONFIG']) {
+    say('kubectl -n bookinfo describe deployment reviews                 # conditions, Events, what was measured');
+    say('kubectl -n bookinfo port-forward service/productpage 9080       # http://127.0.0.1:9080/productpage');
+    say('kubectl delete namespace bookinfo                               # removes the shop');
+    return;
+  }
+  const cluster = `SIDESTEP_CLUSTER=${process.env['SIDESTEP_CLUSTER'] ?? 'sidestep'} npm run -s cluster --`;
+  say('make demo-open     # http://127.0.0.1:9080/productpage and Prometheus on http://127.0.0.1:9090');
+  say(`${cluster} shell   # kubectl and helm in the cluster's network`);
+  say(`${cluster} exec -- kubectl -n bookinfo describe deployment reviews`);
+  note('make demo-down     # removes it all');
 }
 
 async function main(): Promise<void> {
