@@ -11,6 +11,7 @@ export const DEPLOYMENTS = resource('apps/v1', 'Deployment', 'deployments');
 export const REPLICA_SETS = resource('apps/v1', 'ReplicaSet', 'replicasets');
 export const PODS = resource('v1', 'Pod', 'pods');
 export const SERVICES = resource('v1', 'Service', 'services');
+export const ENDPOINT_SLICES = resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices');
 export const CONFIG_MAPS = resource('v1', 'ConfigMap', 'configmaps');
 export const SECRETS = resource('v1', 'Secret', 'secrets');
 export const EVENTS = resource('v1', 'Event', 'events');

@@ -188,3 +188,8 @@ export interface Job extends KubeObject {
     completionTime?: string;
   };
 }
+
+/** What a proxy learns of a Service's pods. */
+export interface EndpointSlice extends KubeObject {
+  endpoints?: { conditions?: { ready?: boolean }; targetRef?: { kind?: string; name?: string } }[] | null;
+}

@@ -3,7 +3,7 @@ import type { Readiness } from '../workload/workload.ts';
 import type { Canary, Context } from './context.ts';
 import { fail } from './failure.ts';
 import { report } from './report.ts';
-import { expectStanding, pause, primaryOf, runOnPrimary, until } from './wait.ts';
+import { expectStanding, primaryOf, runOnPrimary, settleEndpoints, until } from './wait.ts';
 import { nextWeight, replicasFor, stepsOf } from './weights.ts';
 
 /**
@@ -29,7 +29,7 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
   const problem = await awaitReady(ctx, spec.progressDeadlineSeconds * 1000);
   if (problem) return fail(ctx, problem.runnable ? 'CanaryNotReady' : 'CanaryNotRunnable', problem.message);
   // The proxies must know the pods that are ready now before any request is sent their way.
-  await pause(ctx, ctx.propagationMs, 'held');
+  await settleEndpoints(ctx);
   return 'Progressing';
 }
 

@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { fail } from './failure.ts';
 import { awaitReady } from './preparing.ts';
 import { report } from './report.ts';
-import { expectStanding, pause, primaryOf, runOnPrimary } from './wait.ts';
+import { expectStanding, pause, primaryOf, runOnPrimary, settleEndpoints } from './wait.ts';
 import { nextWeight, replicasFor } from './weights.ts';
 
 /** While nothing can be judged, how often to look whether that has changed: not slower than a usual scrape. */
@@ -145,6 +145,6 @@ export async function scaleFor(
   if (wanted > before.wanted) await ctx.canary!.scale(wanted);
   if (wanted <= before.wanted && before.ready >= before.wanted) return undefined;
   const problem = await awaitReady(ctx, deadlineMs);
-  if (!problem) await pause(ctx, ctx.propagationMs, 'held');
+  if (!problem) await settleEndpoints(ctx);
   return problem;
 }

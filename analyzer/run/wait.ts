@@ -42,6 +42,12 @@ export async function pause(ctx: Context, ms: number, expected: Standing): Promi
   }
 }
 
+/**
+ * Waits until every proxy knows pods that are among the endpoints now. Half of what a route may take: istiod pushes endpoints without
+ * working anything out anew, and in one push to a proxy always before the routes that lead to them.
+ */
+export const settleEndpoints = (ctx: Context): Promise<void> => pause(ctx, ctx.propagationMs / 2, 'held');
+
 /** Waits whatever the run's standing becomes: a clean-up is finished in any case. */
 export async function settleFor(ctx: Context, ms: number): Promise<void> {
   const until = ctx.clock.now().getTime() + ms;

@@ -1,4 +1,4 @@
-import type { ContainerStatus, Deployment, Pod } from '../../kube/types.ts';
+import type { ContainerStatus, Deployment, EndpointSlice, Pod } from '../../kube/types.ts';
 
 /** How far the canary's pods are. */
 export interface Readiness {
@@ -29,6 +29,15 @@ export function readinessOf(canary: Deployment, pods: Pod[]): Readiness {
   const problem =
     ready >= wanted ? undefined : (replicaFailure(canary) ?? pods.map(podProblem).find((p) => p !== undefined));
   return { wanted, ready, ...(problem === undefined ? {} : { problem: problem.slice(0, MAX_CHARS) }) };
+}
+
+/** Pods that proxies are told of; one pod may be in several slices: one for each family of addresses. */
+export function readyEndpoints(slices: EndpointSlice[]): number {
+  const pods = slices
+    .flatMap(({ endpoints }) => endpoints ?? [])
+    .filter(({ conditions, targetRef }) => conditions?.ready !== false && targetRef?.kind === 'Pod')
+    .map(({ targetRef }) => targetRef!.name);
+  return new Set(pods).size;
 }
 
 /** Pods that could not even be created: a quota, Pod Security, another admission webhook. */

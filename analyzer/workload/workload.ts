@@ -1,13 +1,13 @@
 import { canaryDeploymentName, canaryServiceName } from '../../canary/names.ts';
 import { isKubeError } from '../../kube/errors.ts';
-import { DEPLOYMENTS, PODS, SERVICES } from '../../kube/resources.ts';
-import type { Deployment, KubeObject, OwnerReference, Pod, Service } from '../../kube/types.ts';
+import { DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES } from '../../kube/resources.ts';
+import type { Deployment, EndpointSlice, KubeObject, OwnerReference, Pod, Service } from '../../kube/types.ts';
 import { fencedCreate, fencedDelete, fencedUpdate, stamp, type WriteDeps } from '../fenced-write.ts';
 import { isOurs, marks, marksSelector } from '../marks.ts';
 import { Refusal } from '../refusal.ts';
 import { buildCanaryDeployment, buildCanaryService } from './canary-deployment.ts';
 import type { CanaryLabels } from './labels.ts';
-import { type Readiness, readinessOf } from './readiness.ts';
+import { type Readiness, readinessOf, readyEndpoints } from './readiness.ts';
 
 export type { Readiness } from './readiness.ts';
 
@@ -50,21 +50,32 @@ export function createWorkload(deps: WriteDeps, target: WorkloadTarget): Workloa
         return true;
       });
     },
-    readiness: async () => {
-      const canary = await deps.client.get<Deployment>(DEPLOYMENTS, { namespace, name }, { signal: deps.signal });
-      const first = readinessOf(canary, []);
-      if (first.ready >= first.wanted || first.problem) return first;
-      const labelSelector = Object.entries(labels.selector.matchLabels ?? {})
-        .map(([k, v]) => `${k}=${v}`)
-        .join(',');
-      const { items } = await deps.client.list<Pod>(
-        PODS,
-        { namespace },
-        { signal: deps.signal, query: { labelSelector } },
-      );
-      return readinessOf(canary, items);
-    },
+    readiness: () => readCanary(deps, target, name),
   };
+}
+
+async function readCanary(
+  { client, signal }: WriteDeps,
+  { primary, service, labels }: WorkloadTarget,
+  name: string,
+): Promise<Readiness> {
+  const namespace = primary.metadata.namespace!;
+  const list = async <T extends KubeObject>(resource: typeof PODS, matched: Record<string, string>): Promise<T[]> => {
+    const labelSelector = Object.entries(matched)
+      .map(([k, v]) => `${k}=${v}`)
+      .join(',');
+    return (await client.list<T>(resource, { namespace }, { signal, query: { labelSelector } })).items;
+  };
+  const canary = await client.get<Deployment>(DEPLOYMENTS, { namespace, name }, { signal });
+  const first = readinessOf(canary, []);
+  if (first.ready >= first.wanted) {
+    // A pod that is ready but not yet among the endpoints gets no request from any proxy.
+    const serviceName = canaryServiceName(service.metadata.name);
+    const slices = await list<EndpointSlice>(ENDPOINT_SLICES, { 'kubernetes.io/service-name': serviceName });
+    return { ...first, ready: Math.min(first.ready, readyEndpoints(slices)) };
+  }
+  if (first.problem) return first;
+  return readinessOf(canary, await list<Pod>(PODS, labels.selector.matchLabels ?? {}));
 }
 
 /** Makes the object, or takes over the one that an earlier attempt of the same run made. */

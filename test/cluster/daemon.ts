@@ -21,6 +21,8 @@ export interface Daemon {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Added to the environment of the caller. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Resolves to true, or rejects, by its health; polled until it is true. */
   readonly healthy: () => Promise<boolean>;
 }
@@ -67,7 +69,12 @@ export function startDaemon(paths: Paths, daemon: Daemon): ProcessRecord {
   mkdirSync(paths.logs, { recursive: true });
   mkdirSync(paths.records, { recursive: true });
   const log = openSync(logFile(paths, daemon.name), 'a');
-  const child = spawn(daemon.command, daemon.args, { cwd: paths.state, detached: true, stdio: ['ignore', log, log] });
+  const child = spawn(daemon.command, daemon.args, {
+    cwd: paths.state,
+    env: { ...process.env, ...daemon.env },
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   child.on('error', () => {}); // seen below: no process id
   child.unref();
