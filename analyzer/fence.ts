@@ -1,4 +1,11 @@
-import { FENCE } from '../canary/annotations.ts';
+import {
+  DEPLOYMENT_UID_LABEL,
+  FENCE,
+  JOB_DEPLOYMENT,
+  JOB_NAMESPACE,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+} from '../canary/annotations.ts';
 import { leaseName } from '../canary/names.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
@@ -20,6 +27,8 @@ export interface Fence {
   check(): Promise<void>;
   /** Throws `FencedOut` if the object was last written by a later holder. */
   guard(object: KubeObject): void;
+  /** Shows that the holder is alive. Throws `FencedOut` if another attempt has taken the Lease. */
+  renew(): Promise<void>;
   /** Gives the Lease back at a clean end. */
   release(): Promise<void>;
 }
@@ -28,11 +37,31 @@ export interface FenceOptions {
   client: KubeClient;
   /** Sidestep's own namespace, where Leases are. */
   namespace: string;
-  deploymentUid: string;
+  /** The Deployment whose run is fenced. */
+  workload: Workload;
   /** This attempt's Job. */
   holder: string;
+  /** Takes the Lease only as it was read: `FencedOut` if anybody wrote to it since. */
+  asRead?: string;
   now: () => Date;
   signal: AbortSignal;
+}
+
+export interface Workload {
+  namespace: string;
+  deployment: string;
+  uid: string;
+}
+
+/** The Deployment that a Lease fences; undefined if it is none of ours. */
+export function workloadOf({ metadata }: Lease): Workload | undefined {
+  const { annotations = {}, labels = {} } = metadata;
+  const [namespace, deployment, uid] = [
+    annotations[JOB_NAMESPACE],
+    annotations[JOB_DEPLOYMENT],
+    labels[DEPLOYMENT_UID_LABEL],
+  ];
+  return namespace && deployment && uid ? { namespace, deployment, uid } : undefined;
 }
 
 /**
@@ -41,19 +70,28 @@ export interface FenceOptions {
  * canary in traffic for longer.
  */
 export async function takeFence(options: FenceOptions): Promise<Fence> {
-  const { client, namespace, deploymentUid, holder, signal } = options;
-  const target = { namespace, name: leaseName(deploymentUid) };
+  const { client, namespace, workload, holder, signal } = options;
+  const target = { namespace, name: leaseName(workload.uid) };
   const token = await acquire(options, target);
   const current = () => client.get<Lease>(LEASES, target, { signal });
+  const own = async () => {
+    const lease = await current();
+    if (lease.spec?.leaseTransitions !== token) throw new FencedOut(lease.spec?.holderIdentity || 'nobody');
+    return lease;
+  };
   return {
     token,
     check: async () => {
-      const lease = await current();
-      if (lease.spec?.leaseTransitions !== token) throw new FencedOut(lease.spec?.holderIdentity ?? 'nobody');
+      await own();
     },
     guard: (object) => {
       const written = Number(object.metadata.annotations?.[FENCE] ?? 0);
       if (written > token) throw new FencedOut(`holder number ${written}, ${holder} is number ${token}`);
+    },
+    renew: async () => {
+      const lease = await own();
+      const renewed = { ...lease, spec: { ...lease.spec, renewTime: microTime(options.now()) } };
+      await client.update(LEASES, target, renewed, { signal });
     },
     release: async () => {
       const lease = await current();
@@ -63,28 +101,46 @@ export async function takeFence(options: FenceOptions): Promise<Fence> {
   };
 }
 
+const microTime = (time: Date): string => time.toISOString().replace('Z', '000Z');
+
+/** Seconds without a renewal after which a holder counts as gone. */
+export const LEASE_SECONDS = 15;
+
 async function acquire(
-  { client, holder, now, signal }: FenceOptions,
+  { client, holder, workload, asRead, now, signal }: FenceOptions,
   target: { namespace: string; name: string },
 ): Promise<number> {
   for (;;) {
     const lease = await read(client, target, signal);
+    if (asRead !== undefined && lease?.metadata.resourceVersion !== asRead)
+      throw new FencedOut(lease?.spec?.holderIdentity || 'nobody');
     const token = (lease?.spec?.leaseTransitions ?? 0) + 1;
-    const time = now().toISOString().replace('Z', '000Z');
+    const time = microTime(now());
+    const metadata = {
+      ...target,
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [DEPLOYMENT_UID_LABEL]: workload.uid },
+      annotations: { [JOB_NAMESPACE]: workload.namespace, [JOB_DEPLOYMENT]: workload.deployment },
+    };
     const spec = {
       holderIdentity: holder,
-      leaseDurationSeconds: 15,
+      leaseDurationSeconds: LEASE_SECONDS,
       acquireTime: time,
       renewTime: time,
       leaseTransitions: token,
     };
     try {
-      if (lease) await client.update<Lease>(LEASES, target, { ...lease, spec }, { signal });
+      if (lease)
+        await client.update<Lease>(
+          LEASES,
+          target,
+          { ...lease, metadata: { ...lease.metadata, ...metadata }, spec },
+          { signal },
+        );
       else
         await client.create<Lease>(
           LEASES,
           target,
-          { apiVersion: LEASES.apiVersion, kind: LEASES.kind, metadata: target, spec },
+          { apiVersion: LEASES.apiVersion, kind: LEASES.kind, metadata, spec },
           { signal },
         );
       return token;

@@ -22,6 +22,7 @@ function setUp(...objects: object[]) {
       guard: ({ metadata }) => {
         if (Number(metadata.annotations?.[FENCE] ?? 0) > 2) throw new FencedOut('another');
       },
+      renew: async () => {},
       release: async () => {},
     },
   };

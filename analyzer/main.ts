@@ -4,17 +4,26 @@ import { messageOf } from '../kube/errors.ts';
 import { createLogger } from '../kube/log.ts';
 import type { Deployment } from '../kube/types.ts';
 import { FencedOut, takeFence } from './fence.ts';
+import { keepingLease } from './heartbeat.ts';
 import { connectPorts } from './ports.ts';
 import type { Context } from './run/context.ts';
 import { runMachine } from './run/machine.ts';
 import { watchPrimary } from './run/primary-view.ts';
 import { Stopped } from './run/wait.ts';
 import { parseTarget, readSettings, type Settings, type Target } from './settings.ts';
+import { watch } from './watchman/watch.ts';
 
 /** 0: a clean end, whatever the verdict. 1: the launcher is to start another attempt. 2: wrong arguments. 3: another attempt has taken over. */
 const EXIT = { clean: 0, unfinished: 1, usage: 2, fenced: 3 } as const;
 
+function stopSignal(): AbortController {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  return stop;
+}
+
 async function main(): Promise<number> {
+  if (process.argv[2] === 'watchman') return watchman();
   const target = parseTarget(process.argv);
   const settings = readSettings(process.env);
   const log = createLogger(settings.logLevel, settings.logFormat).child({
@@ -23,12 +32,11 @@ async function main(): Promise<number> {
     run: target.run,
     attempt: target.attempt,
   });
-  const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  const stop = stopSignal();
   try {
     const ctx = await connect(target, settings, log, stop.signal);
-    const end = await runMachine(ctx);
-    await ctx.fence.release();
+    const end = await keepingLease({ fence: ctx.fence, log, lost: () => stop.abort() }, () => runMachine(ctx));
+    await Promise.all([ctx.fence.release(), ctx.ports.written()]);
     log.info('run ended', { end, maxRssMb: Math.round(process.resourceUsage().maxRSS / 1024) });
     return EXIT.clean;
   } catch (e) {
@@ -42,6 +50,13 @@ async function main(): Promise<number> {
     });
     return EXIT.unfinished;
   }
+}
+
+async function watchman(): Promise<number> {
+  const settings = readSettings(process.env);
+  const log = createLogger(settings.logLevel, settings.logFormat);
+  await watch({ client: await connectKube(), settings, log, signal: stopSignal().signal });
+  return EXIT.clean;
 }
 
 async function connect(target: Target, settings: Settings, log: Context['log'], signal: AbortSignal): Promise<Context> {
@@ -59,7 +74,7 @@ async function connect(target: Target, settings: Settings, log: Context['log'], 
     takeFence({
       client,
       namespace: settings.ownNamespace,
-      deploymentUid: target.uid,
+      workload: target,
       holder: settings.jobName,
       now,
       signal,

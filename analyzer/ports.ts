@@ -37,7 +37,12 @@ export function connectPorts({ client, fence, log, signal, settings, target }: P
   const deps: RouterDeps = { client, fence, log, signal, clusterWide: settings.clusterWide };
   const { namespace, deployment } = target;
   const ask = createPrometheus({ url: settings.prometheusUrl, signal });
-  const event = createEvents(client, log, { namespace, name: deployment, uid: target.uid }, () => new Date());
+  const { event, written } = createEvents(
+    client,
+    log,
+    { namespace, name: deployment, uid: target.uid },
+    () => new Date(),
+  );
   return {
     planCanary: (primary, spec) => planCanary(deps, primary, spec, target.run),
     evaluate: (canary, spec, trafficSince) =>
@@ -64,6 +69,7 @@ export function connectPorts({ client, fence, log, signal, settings, target }: P
     versionReady: (primary, hash) => isVersionReady(deps, primary, hash),
     forget: (primary, hash) => forgetVersion(deps, primary, hash),
     event,
+    written,
   };
 }
 

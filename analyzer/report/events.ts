@@ -26,15 +26,22 @@ export interface EventTarget {
   uid: string;
 }
 
-/** Says something on the Deployment, for `kubectl describe`. A lost Event is logged; no run fails of it. */
-export function createEvents(client: KubeClient, log: Log, target: EventTarget, now: () => Date) {
+export interface Events {
+  /** Says something on the Deployment, for `kubectl describe`. A lost Event is logged; no run waits for it or fails of it. */
+  event(type: 'Normal' | 'Warning', reason: string, message: string): void;
+  /** Settles when all that was said is written or lost: to be awaited before the process ends. */
+  written(): Promise<void>;
+}
+
+export function createEvents(client: KubeClient, log: Log, target: EventTarget, now: () => Date): Events {
   let sequence = 0;
-  return (type: Event['type'], reason: string, message: string): void => {
+  const pending = new Set<Promise<void>>();
+  const event: Events['event'] = (type, reason, message) => {
     const time = now()
       .toISOString()
       .replace(/\.\d+Z$/, 'Z');
     const { namespace, name, uid } = target;
-    const event: Event = {
+    const object: Event = {
       apiVersion: EVENTS.apiVersion,
       kind: EVENTS.kind,
       metadata: { name: `${name.slice(0, 230)}.${digest([uid, now().getTime(), sequence++], 16)}`, namespace },
@@ -47,8 +54,11 @@ export function createEvents(client: KubeClient, log: Log, target: EventTarget, 
       lastTimestamp: time,
       count: 1,
     };
-    client
-      .create(EVENTS, { namespace }, event)
-      .catch((e) => log.warn('event not written', { reason, error: messageOf(e) }));
+    const written = client
+      .create(EVENTS, { namespace }, object)
+      .catch((e) => log.warn('event not written', { reason, error: messageOf(e) }))
+      .then(() => void pending.delete(written));
+    pending.add(written);
   };
+  return { event, written: async () => void (await Promise.all(pending)) };
 }

@@ -54,6 +54,8 @@ export interface Ports {
   /** Deletes the ReplicaSet of a version that is not to come back, once it has no pods. */
   forget(primary: Deployment, hash: string): Promise<void>;
   event(type: 'Normal' | 'Warning', reason: string, message: string): void;
+  /** Settles when every Event is written or lost. */
+  written(): Promise<void>;
 }
 
 export interface Context {

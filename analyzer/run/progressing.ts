@@ -24,13 +24,23 @@ export async function progressing(ctx: Context): Promise<AnalyzerPhase> {
     // Written before, perhaps without the route that belongs to it.
     await ctx.canary!.router.setWeight(ctx.status.weight);
   }
+  let checkAt = ctx.clock.now().getTime();
   for (;;) {
-    const { spec } = runOnPrimary(ctx);
+    checkAt = nextCheck(ctx, checkAt);
     const hooks = ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx));
-    await Promise.all([pause(ctx, parseDuration(spec.analysis.interval)!, 'held'), hooks]);
+    await Promise.all([pause(ctx, checkAt - ctx.clock.now().getTime(), 'held'), hooks]);
     const next = await check(ctx, await hooks);
     if (next) return next;
   }
+}
+
+/** What a check takes comes off the interval after it, so that N steps take N intervals; a longer wait, for pods or evidence, does not. */
+const MAX_CATCH_UP = 0.1;
+
+function nextCheck(ctx: Context, lastMs: number): number {
+  const intervalMs = parseDuration(runOnPrimary(ctx).spec.analysis.interval)!;
+  const nowMs = ctx.clock.now().getTime();
+  return Math.max(lastMs + intervalMs, nowMs + intervalMs * (1 - MAX_CATCH_UP));
 }
 
 /** One check and what follows from it; a phase if the run leaves this one. */

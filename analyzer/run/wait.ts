@@ -21,8 +21,8 @@ export class Stopped extends Error {
   }
 }
 
-/** What a canary Deployment or the primary's pods are asked for, in milliseconds between looks; their own watch would cost more. */
-const POLL_MS = 300;
+/** Milliseconds between two looks at the canary's or the primary's pods, for the few seconds that they take; a watch would cost more. */
+const POLL_MS = 150;
 
 /** Throws unless the run stands where the phase expects it. */
 export function expectStanding({ view, ref, signal }: Context, expected: Standing): void {

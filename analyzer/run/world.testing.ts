@@ -186,6 +186,7 @@ export function createWorld({
     versionReady: async () => false,
     forget: async (_primary, hash) => write(`forget ${hash}`),
     event: (_type, reason) => did.push(`event ${reason}`),
+    written: async () => {},
   };
 
   /** An attempt as the launcher starts it, with the memory that the last one left on the primary. */
@@ -201,7 +202,7 @@ export function createWorld({
       clock: { now: () => new Date(nowMs) },
       propagationMs: 2000,
       ref: { id: 'run1', deploymentUid: 'uid-1', namespace: 'shop', name: 'reviews', attempt: 1, rollbackOnly },
-      fence: { token: 1, check: async () => {}, guard: () => {}, release: async () => {} },
+      fence: { token: 1, check: async () => {}, guard: () => {}, renew: async () => {}, release: async () => {} },
       view: {
         current: primary,
         saw: () => {},

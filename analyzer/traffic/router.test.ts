@@ -6,7 +6,13 @@ import { type Fence, FencedOut } from '../fence.ts';
 import { createRouter, type RouterDeps, removeMirrors, restoreRoutes, type TrafficTarget } from './router.ts';
 import type { DestinationRule, VirtualService } from './types.ts';
 
-const FENCE: Fence = { token: 3, check: async () => {}, guard: () => {}, release: async () => {} };
+const FENCE: Fence = {
+  token: 3,
+  check: async () => {},
+  guard: () => {},
+  renew: async () => {},
+  release: async () => {},
+};
 const OWNER = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'reviews', uid: 'u1' };
 const TARGET: TrafficTarget = {
   namespace: 'shop',

@@ -114,22 +114,17 @@ async function requestsAtRest(): Promise<number | undefined> {
 /** What Node itself takes, in the same image with the same flags. */
 async function emptyNode(): Promise<number> {
   const image = process.env['SIDESTEP_IMAGE'] ?? 'localhost/sidestep:dev';
-  const { stdout } = await must('kubectl', [
-    '-n',
-    'default',
-    'run',
-    'bench-empty-node',
-    '--image',
-    image,
-    '--restart=Never',
-    '--rm',
-    '-i',
-    '--quiet',
-    '--',
-    '-e',
-    'console.log(process.memoryUsage().rss)',
-  ]);
-  return Math.round(Number(/\d+/.exec(stdout)?.[0] ?? Number.NaN) / 1e5) / 10;
+  const name = 'bench-empty-node';
+  const script = 'console.log(process.memoryUsage().rss)';
+  const inDefault = (...args: string[]) => must('kubectl', ['-n', 'default', ...args]);
+  await inDefault('run', name, '--image', image, '--restart=Never', '--', '-e', script);
+  try {
+    await inDefault('wait', `pod/${name}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=60s');
+    const { stdout } = await inDefault('logs', name);
+    return Math.round(Number(/\d+/.exec(stdout)?.[0] ?? Number.NaN) / 1e5) / 10;
+  } finally {
+    await inDefault('delete', 'pod', name, '--wait=false');
+  }
 }
 
 /** From the analyzers' logs: start to first write in ms, and most memory in MB. */

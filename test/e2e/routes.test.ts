@@ -11,7 +11,13 @@ import type { Deployment, KubeObject } from '../../kube/types.ts';
 
 const NAMESPACES: Resource = { apiVersion: 'v1', kind: 'Namespace', plural: 'namespaces' };
 const NAMESPACE = `routes-${process.pid}`;
-const FENCE: Fence = { token: 1, check: async () => {}, guard: () => {}, release: async () => {} };
+const FENCE: Fence = {
+  token: 1,
+  check: async () => {},
+  guard: () => {},
+  renew: async () => {},
+  release: async () => {},
+};
 
 let client: KubeClient;
 let deps: RouterDeps;

@@ -4,7 +4,13 @@ import { createRouter, type RouterDeps, removeMirrors, restoreRoutes } from '../
 import { connect } from '../../kube/connect.ts';
 import { memoryLog } from '../../kube/log.ts';
 
-const FENCE: Fence = { token: 1, check: async () => {}, guard: () => {}, release: async () => {} };
+const FENCE: Fence = {
+  token: 1,
+  check: async () => {},
+  guard: () => {},
+  renew: async () => {},
+  release: async () => {},
+};
 
 // The control plane of the integration tests has no Istio: its API server does not know VirtualServices.
 test('a cluster without Istio is told so, and cleaning up there is no error', async () => {

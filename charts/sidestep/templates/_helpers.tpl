@@ -23,6 +23,11 @@ app.kubernetes.io/name: sidestep
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: webhook
 {{- end }}
+{{- define "sidestep.watchmanSelector" -}}
+app.kubernetes.io/name: sidestep
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: watchman
+{{- end }}
 {{/* What the webhook hands on to each analyzer, as JSON; the policy on Jobs holds it to these very values. */}}
 {{- define "sidestep.analyzerEnv" -}}
 {{- dict

@@ -42,14 +42,17 @@ export async function install({
   ]);
 }
 
-/** What tells this checkout's bundles apart; nothing where there are none. */
+/** What tells this checkout's bundles apart, for the pods that are there for longer; nothing where there are none. */
 async function buildOf(): Promise<string[]> {
   try {
-    const digest = createHash('sha256')
-      .update(await readFile('dist/webhook.mjs'))
-      .digest('hex')
-      .slice(0, 12);
-    return [`webhook.podAnnotations.build=${digest}`];
+    return await Promise.all(
+      Object.entries({ webhook: 'dist/webhook.mjs', watchman: 'dist/analyzer.mjs' }).map(async ([part, file]) => {
+        const digest = createHash('sha256')
+          .update(await readFile(file))
+          .digest('hex');
+        return `${part}.podAnnotations.build=${digest.slice(0, 12)}`;
+      }),
+    );
   } catch {
     return [];
   }
