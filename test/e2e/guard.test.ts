@@ -9,7 +9,7 @@ import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
 /** Long enough at one weight for whatever is to be noticed meanwhile. */
 const STEADY = { ...QUICK, analysis: { ...QUICK.analysis, interval: '40s', stepWeight: 20, maxWeight: 20 } };
 
-describe('the analyzer is gone and nothing replaces it', { sequential: true }, () => {
+describe('the analyzer is gone and nothing replaces it', () => {
   test('the canary is out of the traffic within 30 s; the run goes on once it can', () =>
     inScenario('gone', { spec: STEADY, rate: 100 }, async (s) => {
       await s.apply({ version: 'v2' });
