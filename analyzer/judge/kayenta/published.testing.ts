@@ -105,7 +105,7 @@ export const SPARSE_MORE = [
 ];
 
 export const SPARSE_LESS = [
-  ...zeros(192),
+  ...zeros(193),
   1.5625000000000142,
   1.3888888888888857,
   1.5384615384615614,
