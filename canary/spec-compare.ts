@@ -59,6 +59,7 @@ export const kayenta = fields({
     .prefault({}),
   groupWeights: z
     .record(group, percent, { error: 'a map of percentages by group' })
+    .refine((weights) => Object.keys(weights).length <= MAX_GROUPS, { error: `at most ${MAX_GROUPS} groups` })
     .refine((weights) => Object.values(weights).reduce((sum, w) => sum + w, 0) <= 100, {
       error: 'weights of 100 percent in all at most',
     })

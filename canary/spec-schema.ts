@@ -107,6 +107,9 @@ const analysis = fields({
   kayenta: kayenta.optional(),
   /** How long a run may wait for evidence before it is rolled back. */
   holdTimeout: duration(1000, 7 * DAY_MS).default('1h'),
+}).refine((a) => a.kayenta === undefined || a.judge === 'kayenta', {
+  path: ['kayenta'],
+  error: 'only with judge: kayenta',
 });
 
 export const schema = fields({

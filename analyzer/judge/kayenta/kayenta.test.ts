@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Classification, classify, isOutlier, type KayentaMetric, type MetricResult } from './classify.ts';
-import { judgeKayenta, kayentaMetric } from './kayenta.ts';
+import { type Classification, classify, isOutlier, type MetricResult } from './classify.ts';
+import { judgeKayenta, type KayentaSettings, kayentaMetric } from './kayenta.ts';
 import { normalQuantile, rank, rankStatistic, shiftInterval } from './mann-whitney.ts';
 import * as data from './published.testing.ts';
 import { scoreOf } from './score.ts';
@@ -10,9 +10,7 @@ import { scoreOf } from './score.ts';
 const STRICT = { tolerance: 0.1, confidence: 0.95 };
 const LOOSE = { tolerance: 0.2, confidence: 0.98 };
 const limits = (allowedDecrease: number, allowedIncrease: number) => ({ allowedDecrease, allowedIncrease });
-const effect = (over: Partial<KayentaMetric['effectSize']>): Partial<KayentaMetric> => ({
-  effectSize: { ...kayentaMetric('m').effectSize, ...over },
-});
+const effect = (effectSize: KayentaSettings['effectSize'] & object): KayentaSettings => ({ effectSize });
 
 describe('the shift and its interval, as published', () => {
   test('tie out with R: the published values to 1e-6', () => {
@@ -55,7 +53,7 @@ describe('classification, as published', () => {
   const up = [20, 22, 21, 25, 30];
   const down = [1, 2.2, 1.1, 2.5, 3];
   const fifty = [54.9, 54.5, 55.1, 55.6, 57.4];
-  type Case = [string, number[], number[], Partial<KayentaMetric>, typeof STRICT, Classification, boolean];
+  type Case = [string, number[], number[], KayentaSettings, typeof STRICT, Classification, boolean];
   const cases: Case[] = [
     ['pass', data.AROUND_10, data.AROUND_10_TOO, {}, STRICT, 'Pass', false],
     ['high', data.AROUND_20, data.AROUND_10_TOO, {}, STRICT, 'High', false],

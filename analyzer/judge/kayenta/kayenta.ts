@@ -21,9 +21,14 @@ export function judgeKayenta(series: readonly Series[], scoring: KayentaScoring)
   return { ...scoreOf(metrics, scoring), metrics };
 }
 
-/** Kayenta's defaults for one metric. */
-export const kayentaMetric = (name: string, settings: Partial<Omit<KayentaMetric, 'name'>> = {}): KayentaMetric => {
-  const neutral = settings.effectSize?.measure === 'cles' ? 0.5 : 1;
+export type KayentaSettings = Partial<Omit<KayentaMetric, 'name' | 'effectSize'>> & {
+  effectSize?: Partial<KayentaMetric['effectSize']>;
+};
+
+/** A metric with Kayenta's defaults for what is not set. */
+export function kayentaMetric(name: string, { effectSize = {}, ...settings }: KayentaSettings = {}): KayentaMetric {
+  // No effect: a ratio of 1, or as many pairs in which the canary is higher as lower.
+  const none = effectSize.measure === 'cles' ? 0.5 : 1;
   return {
     name,
     groups: [name],
@@ -35,11 +40,11 @@ export const kayentaMetric = (name: string, settings: Partial<Omit<KayentaMetric
     ...settings,
     effectSize: {
       measure: 'meanRatio',
-      allowedIncrease: neutral,
-      allowedDecrease: neutral,
-      criticalIncrease: neutral,
-      criticalDecrease: neutral,
-      ...settings.effectSize,
+      allowedIncrease: none,
+      allowedDecrease: none,
+      criticalIncrease: none,
+      criticalDecrease: none,
+      ...effectSize,
     },
   };
-};
+}
