@@ -53,6 +53,13 @@ export interface Judgement {
   metrics: MetricJudgement[];
   /** What to show: what made it roll back, or else the metric with the most evidence. */
   leading?: MetricJudgement;
+  /**
+   * ln E of what is said about the leading metric, with the price of having looked at the others that share α. Where no metric alone
+   * reached its threshold it is that of all together.
+   */
+  lnDecisive: number;
+  /** Only all together reached the threshold. */
+  together: boolean;
   /** The evidence says of every metric that it is not `notWorse.ratio` times worse. False where that is not asked for. */
   earlyPromote: boolean;
 }
@@ -95,12 +102,17 @@ export function judge(state: CompareState): Judgement {
   const first = pooledReached ? leader(own.filter((_, i) => state.metrics[i]!.plan.ownAlpha === undefined)) : undefined;
   const metrics = own.map((m) => (m === first ? { ...m, verdict: 'roll back' as const } : m));
   const leading = leader(metrics.filter(({ verdict }) => verdict === 'roll back')) ?? leader(metrics);
+  const together = leading?.verdict === 'roll back' && leading.lnE < leading.lnThreshold;
+  const apart = state.metrics.find(({ plan }) => plan.name === leading?.name)?.plan.ownAlpha !== undefined;
+  const alone = (leading?.lnE ?? Number.NEGATIVE_INFINITY) - (apart ? 0 : Math.log(shared.length));
   return {
     verdict: overall(metrics),
     lnE: pooled,
     lnThreshold,
     metrics,
     ...(leading ? { leading } : {}),
+    lnDecisive: together ? pooled : alone,
+    together,
     earlyPromote: state.metrics.length > 0 && state.metrics.every(isNotWorse),
   };
 }
