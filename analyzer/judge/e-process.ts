@@ -51,11 +51,23 @@ export function weigh(evidence: Evidence, arms: Arms, { ratio, alternatives }: H
   const { canaryEvents, canaryRequests, primaryEvents, primaryRequests } = arms;
   const events = canaryEvents + primaryEvents;
   if (!areCounts(arms) || canaryRequests === 0 || primaryRequests === 0 || events === 0) return evidence;
+  const logs = logsOf(alternatives);
   const nullShare = (ratio * canaryRequests) / (ratio * canaryRequests + primaryRequests);
   return evidence.map((sum, j) => {
     const factor = alternatives[j]!;
-    return sum + canaryEvents * Math.log(factor) - events * Math.log1p(nullShare * (factor - 1));
+    return sum + canaryEvents * logs[j]! - events * Math.log1p(nullShare * (factor - 1));
   });
+}
+
+/** Half of the time of a look went into logarithms of the same few numbers. */
+const LOGS = new WeakMap<readonly number[], readonly number[]>();
+
+function logsOf(alternatives: readonly number[]): readonly number[] {
+  const known = LOGS.get(alternatives);
+  if (known) return known;
+  const logs = alternatives.map(Math.log);
+  LOGS.set(alternatives, logs);
+  return logs;
 }
 
 /** ln Σ exp(terms), without overflow; −∞ without terms. */

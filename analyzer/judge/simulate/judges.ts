@@ -62,14 +62,17 @@ export interface EvidenceSettings {
   alpha: number;
   ratio: number;
   minErrors: number;
+  /** Metrics that share α with the errors, and are silent. */
+  metrics: number;
 }
 
 /** Ours, at each look. The first look after a change of weight is thrown away, as in a run. */
-export const evidence = ({ alpha, ratio, minErrors }: EvidenceSettings): SimulatedJudge => ({
+export const evidence = ({ alpha, ratio, minErrors, metrics }: EvidenceSettings): SimulatedJudge => ({
   name: `evidence, ratio ${ratio}`,
   start: () => {
+    // A silent metric counts as 0 in the mean: the one that speaks needs as many times the evidence.
     const plan: ComparePlan = { name: 'errors', kind: 'errors', ratio, minErrors };
-    let state = startCompare([plan], alpha);
+    let state = startCompare([plan], alpha / metrics);
     return ({ arms, weightChanged }) => {
       if (weightChanged) return false;
       const canary = { errors: arms.canaryEvents, requests: arms.canaryRequests };

@@ -30,10 +30,10 @@ function scenariosOf(options: SimulateOptions): Scenario[] {
   );
 }
 
-const judgesOf = ({ min, failures, checks, alpha, minErrors, ratios }: SimulateOptions): SimulatedJudge[] => [
+const judgesOf = ({ min, failures, checks, alpha, minErrors, metrics, ratios }: SimulateOptions): SimulatedJudge[] => [
   ...failures.map((failed) => thresholds(min, failed, checks)),
   kayentaOnce(checks),
-  ...ratios.map((ratio) => evidence({ alpha, ratio, minErrors })),
+  ...ratios.map((ratio) => evidence({ alpha, ratio, minErrors, metrics })),
 ];
 
 function titleOf({ requestsPerSecond, weights, errors, factor }: Scenario): string {

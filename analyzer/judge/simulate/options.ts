@@ -19,6 +19,7 @@ export interface SimulateOptions {
   failures: number[];
   alpha: number;
   minErrors: number;
+  metrics: number;
   svg?: string;
 }
 
@@ -75,7 +76,7 @@ export function readOptions(argv: readonly string[]): SimulateOptions {
     .option('--look <time>', 'time between looks; a minute is a multiple of it', duration(1000, 60_000), 10_000)
     .option('--checks <n>', "one-minute checks of the thresholds, and points of Kayenta's", within(1, 1440, true), 10)
     .option('--min <percent>', 'threshold of the success rate', percent, 99)
-    .option('--failures <list>', 'failed checks that roll back', list(within(1, 1000, true)), [1, 3])
+    .option('--failures <list>', 'failed checks that roll back', list(within(1, 1000, true)), [1, 5])
     .option('--alpha <n>', 'risk of a wrong rollback', within(1e-6, 0.5), COMPARE_DEFAULTS.alpha)
     .option(
       '--min-errors <n>',
@@ -83,6 +84,7 @@ export function readOptions(argv: readonly string[]): SimulateOptions {
       within(1, 1e6, true),
       COMPARE_DEFAULTS.minErrors,
     )
+    .option('--metrics <n>', 'metrics that share the risk; the others are fine', within(1, 20, true), 2)
     .option('--svg <file>', 'write a plot')
     .parse(argv as string[], { from: 'user' })
     .opts<SimulateOptions>();

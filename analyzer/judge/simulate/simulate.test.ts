@@ -14,7 +14,7 @@ const HEALTHY: Scenario = {
   errors: 0.005,
   factor: 1,
   sigma: 0,
-  durationMs: 20 * MINUTE_MS,
+  durationMs: 15 * MINUTE_MS,
   lookMs: 10_000,
 };
 const RUNS = 2000;
@@ -70,6 +70,7 @@ describe('traffic', () => {
   test('follows the weights, tells their changes, and hits both sides in an incident', () => {
     const scenario = {
       ...HEALTHY,
+      durationMs: 20 * MINUTE_MS,
       weights: [10, 50],
       incident: { fromMs: 5 * MINUTE_MS, toMs: 6 * MINUTE_MS, errors: 0.5 },
     };
@@ -116,14 +117,19 @@ describe('a version that is no worse is rolled back in at most α of the runs', 
 
   test.each(settings)('%s', (_what, over) => {
     // At the edge of the null hypothesis, without the guard of a least number of errors: nothing but the evidence protects.
-    const outcomes = simulate({ ...HEALTHY, ...over }, [evidence({ alpha, ratio: 1, minErrors: 1 })], RUNS, seeded(42));
+    const outcomes = simulate(
+      { ...HEALTHY, ...over },
+      [evidence({ alpha, ratio: 1, minErrors: 1, metrics: 1 })],
+      RUNS,
+      seeded(42),
+    );
     const { aborted } = summarise(outcomes[0]!);
     expect(aborted).toBeLessThanOrEqual(atMost(alpha, RUNS));
   });
 
   test('one that is as bad as it may be', () => {
     const scenario = { ...HEALTHY, factor: 1.5, errors: 0.01 };
-    const outcomes = simulate(scenario, [evidence({ alpha, ratio: 1.5, minErrors: 1 })], RUNS, seeded(43));
+    const outcomes = simulate(scenario, [evidence({ alpha, ratio: 1.5, minErrors: 1, metrics: 1 })], RUNS, seeded(43));
     expect(summarise(outcomes[0]!).aborted).toBeLessThanOrEqual(atMost(alpha, RUNS));
   });
 
@@ -156,7 +162,11 @@ describe('a version that is no worse is rolled back in at most α of the runs', 
 });
 
 describe('a version that is worse', () => {
-  const judges = [evidence({ alpha: 0.05, ratio: 1, minErrors: 5 }), thresholds(99, 3, 10), kayentaOnce(10)];
+  const judges = [
+    evidence({ alpha: 0.05, ratio: 1, minErrors: 5, metrics: 2 }),
+    thresholds(99, 3, 10),
+    kayentaOnce(10),
+  ];
   test('twice, at 100 requests/s and 10 %: found in 5 minutes in the median', () => {
     const scenario = { ...HEALTHY, factor: 2, durationMs: 60 * MINUTE_MS };
     const [ours, , kayenta] = simulate(scenario, judges, 500, seeded(1)).map(summarise);
@@ -178,7 +188,7 @@ describe('a version that is worse', () => {
 });
 
 describe('what is shown', () => {
-  const judges = [thresholds(99, 1, 10), evidence({ alpha: 0.05, ratio: 1.5, minErrors: 5 })];
+  const judges = [thresholds(99, 1, 10), evidence({ alpha: 0.05, ratio: 1.5, minErrors: 5, metrics: 2 })];
   const play = () => simulate({ ...HEALTHY, factor: 10, durationMs: 5 * MINUTE_MS }, judges, 20, seeded(9));
 
   test('is the same for the same seed', () => {
