@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { formatDuration, parseDuration } from './duration.ts';
+import { compare, judge, kayenta, metricCompare, metricKayenta } from './spec-compare.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -67,6 +68,9 @@ const metric = fields({
     .refine((r) => r.min === undefined || r.max === undefined || r.min <= r.max, { error: 'min at most max' }),
   /** The window of the query. */
   interval: duration(1000, DAY_MS).default('1m'),
+  /** What is different for this metric from `analysis.compare`. */
+  compare: metricCompare.optional(),
+  kayenta: metricKayenta.optional(),
 }).refine((m) => m.name !== 'request-success-rate' || inPercent(m.thresholdRange), {
   path: ['thresholdRange'],
   error: 'percent, from 0 to 100',
@@ -98,8 +102,14 @@ const analysis = fields({
     { name: 'request-duration', thresholdRange: { max: 500 }, interval: '1m' },
   ]),
   webhooks: list(webhook, 'webhooks').default([]),
+  judge,
+  compare: compare.prefault({}),
+  kayenta: kayenta.optional(),
   /** How long a run may wait for evidence before it is rolled back. */
   holdTimeout: duration(1000, 7 * DAY_MS).default('1h'),
+}).refine((a) => a.kayenta === undefined || a.judge === 'kayenta', {
+  path: ['kayenta'],
+  error: 'only with judge: kayenta',
 });
 
 export const schema = fields({

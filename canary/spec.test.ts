@@ -21,6 +21,14 @@ describe('a spec', () => {
           { name: 'request-duration', thresholdRange: { max: 500 }, interval: '1m' },
         ],
         webhooks: [],
+        judge: 'evidence',
+        compare: {
+          enabled: true,
+          alpha: 0.05,
+          ratio: 1.5,
+          minErrors: 5,
+          earlyPromote: { enabled: false, ratio: 2, beta: 0.05 },
+        },
         holdTimeout: '1h',
       },
       progressDeadlineSeconds: 600,
@@ -242,6 +250,78 @@ describe('what is wrong is said with field, line, value and what is allowed', ()
     expect(text.length).toBeLessThan(1000);
     expect(text).toContain('"a\\nb"');
     expect(text).toMatch(/; and 42 more$/);
+  });
+});
+
+describe('how the canary is compared', () => {
+  const metric = (more: string) =>
+    `analysis: {judge: kayenta, metrics: [{name: request-duration, thresholdRange: {max: 9}, ${more}}]}`;
+  test.each([
+    [
+      'analysis: {compare: {alpha: 0}}',
+      'analysis.compare.alpha (line 1) is 0; allowed: a number from 0.000001 to 0.5, such as 0.05',
+    ],
+    [
+      'analysis: {compare: {alpha: .nan}}',
+      'analysis.compare.alpha (line 1) is NaN; allowed: a number from 0.000001 to 0.5, such as 0.05',
+    ],
+    [
+      'analysis: {compare: {ratio: 0.9}}',
+      'analysis.compare.ratio (line 1) is 0.9; allowed: a number from 1 to 100, such as 1.5',
+    ],
+    [
+      'analysis: {compare: {minErrors: 0}}',
+      'analysis.compare.minErrors (line 1) is 0; allowed: a whole number from 1 to 1000000',
+    ],
+    [
+      'analysis: {compare: {enabled: yes please}}',
+      'analysis.compare.enabled (line 1) is "yes please"; allowed: true or false',
+    ],
+    ['analysis: {compare: off}', 'analysis.compare (line 1) is "off"; allowed: a map of fields'],
+    ['analysis: {compare: {beta: 1}}', 'analysis.compare.beta (line 1) is not a known field'],
+    [
+      'analysis: {compare: {earlyPromote: {ratio: 1}}}',
+      'analysis.compare.earlyPromote.ratio (line 1) is 1; allowed: a number from 1.1 to 100, such as 2',
+    ],
+    ['analysis: {judge: netflix}', 'analysis.judge (line 1) is "netflix"; allowed: one of evidence, kayenta'],
+    ['analysis: {kayenta: {}}', 'analysis.kayenta (line 1) is a map; allowed: only with judge: kayenta'],
+    [
+      'analysis: {judge: kayenta, kayenta: {scoreThresholds: {pass: 50, marginal: 60}}}',
+      'analysis.kayenta.scoreThresholds (line 1) is a map; allowed: marginal at most pass',
+    ],
+    [
+      'analysis: {judge: kayenta, kayenta: {groupWeights: {a: 60, b: 60}}}',
+      'analysis.kayenta.groupWeights (line 1) is a map; allowed: weights of 100 percent in all at most',
+    ],
+    [
+      metric('compare: {alpha: 1}'),
+      'analysis.metrics[0].compare.alpha (line 1) is 1; allowed: a number from 0.000001 to 0.5, such as 0.05',
+    ],
+    [
+      metric('kayenta: {direction: up}'),
+      'analysis.metrics[0].kayenta.direction (line 1) is "up"; allowed: one of increase, decrease, either',
+    ],
+    [
+      metric('kayenta: {groups: []}'),
+      'analysis.metrics[0].kayenta.groups (line 1) is a list of 0; allowed: a list of 1 to 20 names',
+    ],
+    [
+      metric('kayenta: {effectSize: {allowedIncrease: x}}'),
+      'analysis.metrics[0].kayenta.effectSize.allowedIncrease (line 1) is "x"; allowed: a number from 0 to 1000',
+    ],
+  ])('%s is refused', (yaml, problem) => {
+    expect(said(yaml)).toBe(problem);
+  });
+
+  test('a metric may have settings of its own, and may be left out', () => {
+    expect(read(metric('compare: {enabled: false, ratio: 3}')).spec?.analysis.metrics[0]?.compare).toEqual({
+      enabled: false,
+      ratio: 3,
+    });
+  });
+
+  test('group weights take no keys that are not their own', () => {
+    expect(said('analysis: {judge: kayenta, kayenta: {groupWeights: {__proto__: 5}}}')).not.toContain('Invalid');
   });
 });
 
