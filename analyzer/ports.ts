@@ -8,6 +8,8 @@ import { DEPLOYMENTS, PDBS, SERVICES } from '../kube/resources.ts';
 import type { Deployment, OwnerReference, Service } from '../kube/types.ts';
 import { callHook, type HookDeps } from './checks/hooks.ts';
 import type { Fence } from './fence.ts';
+import { Guard } from './guard/guard.ts';
+import { createRunGuard } from './guard/run-guard.ts';
 import { evaluateMetrics } from './metrics/evaluate.ts';
 import { createPrometheus } from './metrics/prometheus.ts';
 import { Refusal } from './refusal.ts';
@@ -43,15 +45,36 @@ export function connectPorts({ client, fence, log, signal, settings, target }: P
     { namespace, name: deployment, uid: target.uid },
     () => new Date(),
   );
+  const evaluate = (spec: CanarySpec, service: string, workload: string, trafficSince: Date) =>
+    evaluateMetrics({
+      ask,
+      metrics: spec.analysis.metrics,
+      names: { namespace, service, workload },
+      trafficSince,
+      now: new Date(),
+    });
   return {
     planCanary: (primary, spec) => planCanary(deps, primary, spec, target.run),
     evaluate: (canary, spec, trafficSince) =>
-      evaluateMetrics({
-        ask,
-        metrics: spec.analysis.metrics,
-        names: { namespace, service: canary.canaryService, workload: canaryDeploymentName(deployment) },
-        trafficSince,
-        now: new Date(),
+      evaluate(spec, canary.canaryService, canaryDeploymentName(deployment), trafficSince),
+    evaluatePrimary: (canary, spec, trafficSince) => evaluate(spec, canary.service, deployment, trafficSince),
+    guard: (canary, run, before) =>
+      createRunGuard({
+        guard: new Guard({
+          ask,
+          analysis: run.spec.analysis,
+          names: {
+            namespace,
+            service: canary.service,
+            canaryService: canary.canaryService,
+            workload: deployment,
+            canaryWorkload: canaryDeploymentName(deployment),
+          },
+          run: run.id,
+          report: before,
+        }),
+        pods: () => canary.pods(),
+        now: () => new Date(),
       }),
     callHooks: async (_canary, run) =>
       Promise.all(

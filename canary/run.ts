@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { PHASE, RUN } from './annotations.ts';
 import type { CanarySpec } from './spec.ts';
+import { schema } from './spec-schema.ts';
 
 /**
  * held: the version waits behind the pause, its canary is analysed. promoting: the primary rolls to it. rejected: it stays held
@@ -35,10 +36,16 @@ const envelope = z.object({
   stable: z.string().min(1),
   requester: z.string(),
   time: z.string(),
-  spec: z.custom<CanarySpec>((v) => typeof v === 'object' && v !== null && 'analysis' in v),
+  spec: z.custom<CanarySpec>((v) => typeof v === 'object' && v !== null && 'analysis' in v).transform(completed),
   interrupted: z.string().optional(),
   message: z.string().optional(),
 });
+
+/** A run that an earlier version of Sidestep began lacks the fields that came later: they take their defaults. */
+function completed(spec: CanarySpec): CanarySpec {
+  const parsed = schema.safeParse(spec);
+  return parsed.success ? parsed.data : spec;
+}
 
 /**
  * The run recorded on an object, if any. What admission wrote always parses; anything else (an annotation forged before the webhook

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { STATUS } from './annotations.ts';
+import type { EvidenceReport } from './evidence.ts';
 
 /** The phases of the analyzer's state machine; the last three are ends. */
 export const ANALYZER_PHASES = [
@@ -51,6 +52,8 @@ export interface RunStatus {
   /** Largest size of the primary since the run began. */
   replicas: number;
   metrics?: MetricReading[];
+  /** What was seen when the canary was compared with the primary. */
+  evidence?: EvidenceReport;
 }
 
 const schema = z.looseObject({

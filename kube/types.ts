@@ -138,6 +138,7 @@ export interface ContainerStatus {
     terminated?: { reason?: string; message?: string; exitCode?: number };
     running?: object;
   };
+  lastState?: { terminated?: { reason?: string; exitCode?: number } };
 }
 
 export interface ServicePort {

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { EvidenceReport, LookEvidence } from '../../canary/evidence.ts';
 import { addLook, judge, startCompare } from '../judge/compare.ts';
 import type { ComparePlan } from '../judge/metric-evidence.ts';
 import {
   addToReport,
-  type EvidenceReport,
   evidenceSentence,
-  type LookEvidence,
   lookCounts,
   MAX_REPORT_BYTES,
   metricEvidence,

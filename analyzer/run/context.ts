@@ -1,11 +1,13 @@
+import type { EvidenceReport } from '../../canary/evidence.ts';
 import type { Run } from '../../canary/run.ts';
 import type { CanarySpec } from '../../canary/spec.ts';
 import type { MetricReading, RunStatus } from '../../canary/status.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { Log } from '../../kube/log.ts';
-import type { Deployment, ServicePort } from '../../kube/types.ts';
+import type { Deployment, Pod, ServicePort } from '../../kube/types.ts';
 import type { HookResult } from '../checks/hooks.ts';
 import type { Fence } from '../fence.ts';
+import type { RunGuard } from '../guard/run-guard.ts';
 import type { Router } from '../traffic/router.ts';
 import type { Readiness } from '../workload/workload.ts';
 import type { PrimaryView } from './primary-view.ts';
@@ -25,6 +27,8 @@ export interface Canary {
   prepare(replicas: number): Promise<void>;
   scale(replicas: number): Promise<void>;
   readiness(): Promise<Readiness>;
+  /** The canary's pods as they are. */
+  pods(): Promise<Pod[]>;
   router: Router;
 }
 
@@ -40,6 +44,10 @@ export interface Ports {
   /** Finds Service, labels and policies; throws `Refusal`. */
   planCanary(primary: Deployment, spec: CanarySpec): Promise<Canary>;
   evaluate(canary: Canary, spec: CanarySpec, trafficSince: Date): Promise<Evaluation>;
+  /** The same metrics of the primary, at the same time. */
+  evaluatePrimary(canary: Canary, spec: CanarySpec, trafficSince: Date): Promise<Evaluation>;
+  /** What watches the canary between the checks; `before` is what earlier attempts at this run saw. */
+  guard(canary: Canary, run: Run, before: EvidenceReport | undefined): RunGuard;
   callHooks(canary: Canary, run: Run): Promise<HookResult[]>;
   /** Routes as before the run, from the marks on the objects alone. */
   restoreRoutes(): Promise<void>;
@@ -73,4 +81,6 @@ export interface Context {
   status: RunStatus;
   /** Set by Preparing. */
   canary?: Canary;
+  /** Set with the canary. */
+  guard?: RunGuard;
 }

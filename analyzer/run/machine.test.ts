@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CANARY } from '../../canary/annotations.ts';
 import { runAnnotations, runOf } from '../../canary/run.ts';
 import { KubeError } from '../../kube/errors.ts';
+import type { KayentaJudgement } from '../judge/kayenta/kayenta.ts';
 import { runMachine } from './machine.ts';
 import { createWorld, failing, Killed, silent, type WorldOptions } from './world.testing.ts';
 
@@ -229,5 +230,97 @@ test('an API server that is away for a moment is waited for', async () => {
   ctx.ports.evaluate = (...args) =>
     failures-- > 0 ? Promise.reject(new KubeError(0, 'Unreachable', 'connection refused')) : evaluate(...args);
   expect(await runMachine(ctx)).toBe('Succeeded');
+  expect([...new Set(world.weights())]).toEqual([10, 20, 30]);
+});
+
+describe('the guard between the checks', () => {
+  test('what it finds ends the run at once, whatever is waited for', async () => {
+    const finding = { reason: 'RolledBack' as const, message: '20 of 20 canary answers failed' };
+    const world = createWorld({
+      spec: { analysis: { interval: '10m', stepWeight: 10, maxWeight: 30 } },
+      find: (weight) => (weight > 0 ? finding : undefined),
+    });
+    expect(await runMachine(world.attempt())).toBe('Failed');
+    expect(world.checks()).toBe(0);
+    expect(world.seconds()).toBeLessThan(30);
+    expect(world.condition('Promoted')).toMatchObject({ reason: 'RolledBack', message: finding.message });
+    expect(world.did.indexOf('restore routes')).toBeGreaterThan(world.did.indexOf('weight 10'));
+  });
+
+  test('it looks before there is traffic, too, and while more pods are waited for', async () => {
+    const looks: number[] = [];
+    const world = createWorld({
+      find: (weight) => {
+        looks.push(weight);
+        return undefined;
+      },
+    });
+    expect(await runMachine(world.attempt())).toBe('Succeeded');
+    expect(new Set(looks)).toEqual(new Set([0, 10, 20, 30]));
+  });
+
+  test('killed at any write, a run that it ends still ends so', async () => {
+    for (let k = 1; ; k++) {
+      const world = createWorld({
+        find: (weight) => (weight > 10 ? { reason: 'CanaryNotReady', message: 'crashed' } : undefined),
+      });
+      world.killAtWrite(k);
+      let reached = false;
+      try {
+        await runMachine(world.attempt());
+      } catch (e) {
+        if (!(e instanceof Killed)) throw e;
+        reached = true;
+      }
+      if (!reached) break;
+      world.killAtWrite(Number.POSITIVE_INFINITY);
+      expect(await runMachine(world.attempt()), `killed at write ${k}`).toBe('Failed');
+      expect(world.did).toContain('remove canary');
+    }
+  });
+});
+
+describe('what canary and primary share', () => {
+  test('an outage of both is held, and goes on when it is over', async () => {
+    let broken = true;
+    const world = createWorld({
+      evaluate: () => (broken ? failing : { requests: 9, readings: [{ ...failing.readings[0]!, verdict: 'pass' }] }),
+      evaluatePrimary: () => {
+        queueMicrotask(() => (broken = world.seconds() < 60));
+        return failing;
+      },
+    });
+    expect(await runMachine(world.attempt())).toBe('Succeeded');
+    expect(world.status().failedChecks).toBe(0);
+    expect(world.seconds()).toBeGreaterThan(60);
+  });
+
+  test('without comparing, the canary is judged alone', async () => {
+    const world = createWorld({
+      spec: { analysis: { interval: '10s', compare: { enabled: false } } },
+      evaluate: () => failing,
+      evaluatePrimary: () => failing,
+    });
+    expect(await runMachine(world.attempt())).toBe('Failed');
+  });
+});
+
+test('evidence that it is not worse ends the steps early, after a check', async () => {
+  const world = createWorld({ earlyPromote: () => true });
+  expect(await runMachine(world.attempt())).toBe('Succeeded');
+  expect([...new Set(world.weights())]).toEqual([10]);
+  expect(world.checks()).toBe(1);
+});
+
+test("a score of Kayenta's below the pass at the end is no promotion", async () => {
+  const world = createWorld({
+    kayenta: () => ({
+      score: 80,
+      classification: 'Marginal',
+      metrics: [{ name: 'm', classification: 'High' }] as unknown as KayentaJudgement['metrics'],
+    }),
+  });
+  expect(await runMachine(world.attempt())).toBe('Failed');
+  expect(world.condition('Promoted')?.message).toBe("Kayenta's score is 80 (m high)");
   expect([...new Set(world.weights())]).toEqual([10, 20, 30]);
 });

@@ -10,7 +10,7 @@ import { progressing } from './progressing.ts';
 import { promoting } from './promoting.ts';
 import { rollingBack } from './rolling-back.ts';
 import { type Standing, standingOf } from './standing.ts';
-import { Moved, Stopped, settleFor } from './wait.ts';
+import { Alarm, Moved, Stopped, settleFor } from './wait.ts';
 
 type Phase = (ctx: Context) => Promise<AnalyzerPhase>;
 export type End = 'Succeeded' | 'Failed' | 'Cancelled';
@@ -46,6 +46,7 @@ export async function runMachine(ctx: Context): Promise<End> {
       if (e instanceof Moved) phase = entryPhase(ctx);
       // Routes or objects became unfit while the run was on: a verdict on the target, not an accident of this attempt.
       else if (e instanceof Refusal && phase !== 'RollingBack') phase = await fail(ctx, e.reason, e.message);
+      else if (e instanceof Alarm) phase = await fail(ctx, e.reason, e.message);
       else if (isTransient(e) && !ctx.signal.aborted) {
         ctx.log.warn('API server did not answer, trying again', { phase, error: messageOf(e) });
         await settleFor(ctx, RETRY_MS);

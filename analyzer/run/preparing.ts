@@ -39,6 +39,7 @@ async function prepareCanary(ctx: Context): Promise<Canary> {
   ctx.status.replicas = Math.max(ctx.status.replicas, primary.spec.replicas ?? 1);
   const canary = await ctx.ports.planCanary(primary, spec);
   ctx.canary = canary;
+  ctx.guard ??= ctx.ports.guard(canary, runOnPrimary(ctx), ctx.status.evidence);
   const weight = Math.max(ctx.status.weight, nextWeight(0, spec.analysis));
   await canary.prepare(replicasFor(weight, ctx.status.replicas));
   await canary.router.prepare();

@@ -1,6 +1,9 @@
 import { parseDuration } from '../../canary/duration.ts';
+import type { MetricName } from '../../canary/spec.ts';
 import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { HookResult } from '../checks/hooks.ts';
+import { kayentaVerdict } from '../judge/kayenta/verdict.ts';
+import { plansOf } from '../judge/plans.ts';
 import { type CheckVerdict, judgeCheck } from '../judge/thresholds.ts';
 import type { Context } from './context.ts';
 import { fail } from './failure.ts';
@@ -56,7 +59,7 @@ async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase |
     case 'hold':
       return await hold(ctx, verdict);
     case 'advance':
-      if (ctx.status.weight >= spec.analysis.maxWeight) {
+      if (ctx.status.weight >= spec.analysis.maxWeight || ctx.guard?.earlyPromote) {
         await report(ctx, {
           message: verdict.message,
           metrics: verdict.readings,
@@ -72,7 +75,38 @@ async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase |
 async function look(ctx: Context, hooks: HookResult[]): Promise<CheckVerdict> {
   const since = new Date(ctx.status.trafficSince ?? ctx.clock.now());
   const { readings, requests } = await ctx.ports.evaluate(ctx.canary!, runOnPrimary(ctx).spec, since);
-  return judgeCheck({ readings, requests, hooks });
+  const verdict = judgeCheck({ readings, requests, hooks });
+  return verdict.outcome === 'fail' ? unlessShared(ctx, verdict, hooks, since) : scored(ctx, verdict);
+}
+
+/** Where the spec asks for Kayenta's judge, a check that would advance needs its score besides: marginal on the way, pass at the end. */
+function scored(ctx: Context, verdict: CheckVerdict): CheckVerdict {
+  const judged = verdict.outcome === 'advance' ? ctx.guard?.kayenta() : undefined;
+  if (!judged) return verdict;
+  const last = ctx.status.weight >= runOnPrimary(ctx).spec.analysis.maxWeight;
+  return kayentaVerdict(verdict, judged, last);
+}
+
+/**
+ * A metric that is out of its range on the primary too says nothing about the new version: something that both depend on is broken. Only
+ * for metrics that are compared; a canary that is worse still is the comparison's to find.
+ */
+async function unlessShared(
+  ctx: Context,
+  verdict: CheckVerdict,
+  hooks: HookResult[],
+  since: Date,
+): Promise<CheckVerdict> {
+  const { spec } = runOnPrimary(ctx);
+  const compared = new Set(plansOf(spec.analysis).map(({ name }) => name));
+  const failed = verdict.readings.filter((r) => r.verdict === 'fail');
+  if (hooks.some(({ passed }) => !passed) || !failed.every(({ name }) => compared.has(name as MetricName)))
+    return verdict;
+  const primary = await ctx.ports.evaluatePrimary(ctx.canary!, spec, since);
+  const shared = failed.map((r) => primary.readings.find((p) => p.name === r.name && p.verdict === 'fail'));
+  if (shared.some((reading) => reading === undefined)) return verdict;
+  const of = shared.map((reading) => reading!.message).join('; ');
+  return { ...verdict, outcome: 'hold', message: `${verdict.message}; the primary does no better: ${of}` };
 }
 
 async function failedCheck(ctx: Context, { message, readings }: CheckVerdict): Promise<AnalyzerPhase | undefined> {
@@ -139,6 +173,7 @@ async function raise(ctx: Context, because?: string): Promise<AnalyzerPhase | un
   );
   expectStanding(ctx, 'held');
   await ctx.canary!.router.setWeight(weight);
+  ctx.guard?.weightChanged();
   ctx.ports.event('Normal', 'CanaryWeight', message);
   return undefined;
 }

@@ -25,7 +25,13 @@ export interface Verdict {
  * an attempt that dies after this goes on from here.
  */
 export async function report(ctx: Context, change: Partial<RunStatus>, verdict?: Verdict): Promise<void> {
-  ctx.status = { ...ctx.status, ...change, updatedAt: ctx.clock.now().toISOString() };
+  const evidence = ctx.guard?.evidence;
+  ctx.status = {
+    ...ctx.status,
+    ...change,
+    ...(evidence ? { evidence } : {}),
+    updatedAt: ctx.clock.now().toISOString(),
+  };
   ctx.status.message = clip(ctx.status.message);
   const primary = ctx.view.current();
   // Another run's report, or nobody's: it is not ours to write any more.

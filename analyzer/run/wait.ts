@@ -1,5 +1,6 @@
 import type { Run } from '../../canary/run.ts';
 import type { Deployment } from '../../kube/types.ts';
+import type { Finding } from '../guard/run-guard.ts';
 import type { Context } from './context.ts';
 import { recordOf, type Standing, standingOf } from './standing.ts';
 
@@ -10,6 +11,16 @@ export class Moved extends Error {
     super(`the run is ${standing} now`);
     this.name = 'Moved';
     this.standing = standing;
+  }
+}
+
+/** The guard saw what must not be waited for any longer. */
+export class Alarm extends Error {
+  readonly reason: Finding['reason'];
+  constructor({ reason, message }: Finding) {
+    super(message);
+    this.name = 'Alarm';
+    this.reason = reason;
   }
 }
 
@@ -31,6 +42,19 @@ export function expectStanding({ view, ref, signal }: Context, expected: Standin
   if (standing !== expected) throw new Moved(standing);
 }
 
+/** Milliseconds until the guard looks again; it does so while a version is held, whatever else is waited for. */
+function untilLook({ guard, clock }: Context, expected: Standing): number {
+  if (!guard || expected !== 'held') return Number.POSITIVE_INFINITY;
+  return Math.max(0, guard.dueMs - clock.now().getTime());
+}
+
+/** Throws `Alarm` where the guard finds what ends the run. */
+async function lookIfDue(ctx: Context, expected: Standing): Promise<void> {
+  if (untilLook(ctx, expected) > 0) return;
+  const finding = await ctx.guard!.look(ctx.status.weight);
+  if (finding) throw new Alarm(finding);
+}
+
 /** Waits, but no longer than the run stands where it stood. */
 export async function pause(ctx: Context, ms: number, expected: Standing): Promise<void> {
   const until = ctx.clock.now().getTime() + ms;
@@ -38,7 +62,8 @@ export async function pause(ctx: Context, ms: number, expected: Standing): Promi
     expectStanding(ctx, expected);
     const left = until - ctx.clock.now().getTime();
     if (left <= 0) return;
-    await ctx.view.nextChange(left);
+    await ctx.view.nextChange(Math.min(left, untilLook(ctx, expected)));
+    await lookIfDue(ctx, expected);
   }
 }
 
@@ -71,7 +96,8 @@ export async function until(
     expectStanding(ctx, expected);
     if (await ask()) return true;
     if (ctx.clock.now().getTime() >= end) return false;
-    await ctx.view.nextChange(POLL_MS);
+    await ctx.view.nextChange(Math.min(POLL_MS, untilLook(ctx, expected)));
+    await lookIfDue(ctx, expected);
   }
 }
 

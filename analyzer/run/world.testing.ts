@@ -8,6 +8,8 @@ import { memoryLog } from '../../kube/log.ts';
 import { DEPLOYMENTS } from '../../kube/resources.ts';
 import { FakeCluster } from '../../kube/testing/fake-cluster.ts';
 import type { Deployment } from '../../kube/types.ts';
+import type { Finding } from '../guard/run-guard.ts';
+import type { KayentaJudgement } from '../judge/kayenta/kayenta.ts';
 import { Refusal } from '../refusal.ts';
 import type { Context, Evaluation, Ports } from './context.ts';
 
@@ -24,6 +26,12 @@ export interface WorldOptions {
   refuse?: string;
   /** The routes become unfit at this weight. */
   refuseAt?: number;
+  /** What the same metrics say of the primary. */
+  evaluatePrimary?: () => Evaluation;
+  earlyPromote?: (nowMs: number) => boolean;
+  kayenta?: () => KayentaJudgement | undefined;
+  /** What the guard finds at a weight. */
+  find?: (weight: number, nowMs: number) => Finding | undefined;
   /** Whether the primary gets through its rollout. */
   promotes?: boolean;
 }
@@ -51,6 +59,10 @@ export function createWorld({
   refuse,
   refuseAt,
   promotes = true,
+  evaluatePrimary = () => pass,
+  find = () => undefined,
+  earlyPromote = () => false,
+  kayenta = () => undefined,
 }: WorldOptions = {}) {
   const log = memoryLog();
   /** Everything that was done, in order. */
@@ -154,6 +166,7 @@ export function createWorld({
           ready: ready() ? 1 : 0,
           ...(ready() ? {} : { problem: 'ImagePullBackOff' }),
         }),
+        pods: async () => [],
         router: {
           prepare: async () => write('routes'),
           setWeight: async (percent) => {
@@ -168,6 +181,25 @@ export function createWorld({
     evaluate: async () => {
       checks++;
       return evaluate(weight, checks);
+    },
+    evaluatePrimary: async () => evaluatePrimary(),
+    guard: () => {
+      let dueMs = 0;
+      return {
+        get dueMs() {
+          return dueMs;
+        },
+        evidence: undefined,
+        get earlyPromote() {
+          return earlyPromote(nowMs);
+        },
+        weightChanged: () => {},
+        kayenta,
+        look: async (percent) => {
+          dueMs = nowMs + 2000;
+          return find(percent, nowMs);
+        },
+      };
     },
     callHooks: async () => [],
     restoreRoutes: async () => {

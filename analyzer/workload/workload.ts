@@ -1,6 +1,6 @@
 import { canaryDeploymentName, canaryServiceName } from '../../canary/names.ts';
 import { isKubeError } from '../../kube/errors.ts';
-import { DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES } from '../../kube/resources.ts';
+import { DEPLOYMENTS, ENDPOINT_SLICES, PODS, type Resource, SERVICES } from '../../kube/resources.ts';
 import type { Deployment, EndpointSlice, KubeObject, OwnerReference, Pod, Service } from '../../kube/types.ts';
 import { fencedCreate, fencedDelete, fencedUpdate, stamp, type WriteDeps } from '../fenced-write.ts';
 import { isOurs, marks, marksSelector } from '../marks.ts';
@@ -25,6 +25,7 @@ export interface Workload {
   prepare(replicas: number): Promise<void>;
   scale(replicas: number): Promise<void>;
   readiness(): Promise<Readiness>;
+  pods(): Promise<Pod[]>;
 }
 
 export function createWorkload(deps: WriteDeps, target: WorkloadTarget): Workload {
@@ -51,31 +52,40 @@ export function createWorkload(deps: WriteDeps, target: WorkloadTarget): Workloa
       });
     },
     readiness: () => readCanary(deps, target, name),
+    pods: () => listMatching<Pod>(deps, PODS, namespace, labels.selector.matchLabels ?? {}),
   };
 }
 
-async function readCanary(
+async function listMatching<T extends KubeObject>(
   { client, signal }: WriteDeps,
+  resource: Resource,
+  namespace: string,
+  labels: Record<string, string>,
+): Promise<T[]> {
+  const labelSelector = Object.entries(labels)
+    .map(([k, v]) => `${k}=${v}`)
+    .join(',');
+  return (await client.list<T>(resource, { namespace }, { signal, query: { labelSelector } })).items;
+}
+
+async function readCanary(
+  deps: WriteDeps,
   { primary, service, labels }: WorkloadTarget,
   name: string,
 ): Promise<Readiness> {
   const namespace = primary.metadata.namespace!;
-  const list = async <T extends KubeObject>(resource: typeof PODS, matched: Record<string, string>): Promise<T[]> => {
-    const labelSelector = Object.entries(matched)
-      .map(([k, v]) => `${k}=${v}`)
-      .join(',');
-    return (await client.list<T>(resource, { namespace }, { signal, query: { labelSelector } })).items;
-  };
-  const canary = await client.get<Deployment>(DEPLOYMENTS, { namespace, name }, { signal });
+  const canary = await deps.client.get<Deployment>(DEPLOYMENTS, { namespace, name }, { signal: deps.signal });
   const first = readinessOf(canary, []);
   if (first.ready >= first.wanted) {
     // A pod that is ready but not yet among the endpoints gets no request from any proxy.
     const serviceName = canaryServiceName(service.metadata.name);
-    const slices = await list<EndpointSlice>(ENDPOINT_SLICES, { 'kubernetes.io/service-name': serviceName });
+    const slices = await listMatching<EndpointSlice>(deps, ENDPOINT_SLICES, namespace, {
+      'kubernetes.io/service-name': serviceName,
+    });
     return { ...first, ready: Math.min(first.ready, readyEndpoints(slices)) };
   }
   if (first.problem) return first;
-  return readinessOf(canary, await list<Pod>(PODS, labels.selector.matchLabels ?? {}));
+  return readinessOf(canary, await listMatching<Pod>(deps, PODS, namespace, labels.selector.matchLabels ?? {}));
 }
 
 /** Makes the object, or takes over the one that an earlier attempt of the same run made. */
