@@ -1,7 +1,7 @@
+import { answerKind, bucketKind } from '../metrics/answers.ts';
 import { quantile } from '../metrics/duration.ts';
 import type { Sample } from '../metrics/prometheus.ts';
 import { addToReport, type EvidenceReport, type LookEvidence, lookCounts, metricEvidence } from '../report/evidence.ts';
-import { answerKind, bucketKind } from './answers.ts';
 import {
   addLook,
   type CompareState,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { answerKind } from './answers.ts';
+import { answerKind } from '../metrics/answers.ts';
 import { addLook, judge, startCompare } from './compare.ts';
 import type { RawCount } from './counters.ts';
 import {
