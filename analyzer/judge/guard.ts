@@ -1,5 +1,4 @@
 import { answerKind, bucketKind } from '../metrics/answers.ts';
-import { quantile } from '../metrics/duration.ts';
 import type { Sample } from '../metrics/prometheus.ts';
 import { addToReport, type EvidenceReport, type LookEvidence, lookCounts, metricEvidence } from '../report/evidence.ts';
 import {
@@ -11,7 +10,7 @@ import {
   type MetricJudgement,
   startCompare,
 } from './compare.ts';
-import { eventsOf } from './events.ts';
+import { eventsOf, valueOfSide } from './events.ts';
 import { afterWeightChange, type LookMemory, type LookOptions, rawCounts, startLooks, takeLook } from './looks.ts';
 import type { ComparePlan, MetricLook } from './metric-evidence.ts';
 
@@ -122,11 +121,5 @@ function entryOf(plan: ComparePlan, seen: MetricLook, judgement: MetricJudgement
   const events = eventsOf(plan, seen);
   if ('skipped' in events) return { skipped: events.skipped };
   const leading = events.find(({ boundMs }) => boundMs === judgement.leading?.boundMs) ?? events[0]!;
-  return lookCounts(leading.arms, judgement, canaryValue(seen.canary));
+  return lookCounts(leading.arms, judgement, valueOfSide(seen.canary));
 }
-
-const P99 = 0.99;
-
-/** The canary's own value at this look, in the metric's unit: percent of success, or milliseconds. */
-const canaryValue = (canary: Exclude<MetricLook, { skipped: string }>['canary']): number | undefined =>
-  'buckets' in canary ? quantile(P99, [...canary.buckets]) : 100 * (1 - canary.errors / canary.requests);

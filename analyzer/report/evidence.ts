@@ -29,7 +29,7 @@ export interface LookEvidence {
   verdict: Judgement['verdict'];
   /** By metric: the look's own counts, the evidence after it; or why it counted nothing. */
   metrics: Record<string, LookCounts | { skipped: string }>;
-  /** What was odd: restarts, pods not seen, clocks. */
+  /** What was odd: restarts, pods gone, clocks. */
   notes?: string[];
 }
 
