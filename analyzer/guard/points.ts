@@ -1,6 +1,5 @@
-import type { Counted } from '../judge/events.ts';
+import { valueOfSide } from '../judge/events.ts';
 import type { MetricLook } from '../judge/metric-evidence.ts';
-import { quantile } from '../metrics/duration.ts';
 
 /** Half an hour of looks; older ones say little about what is served now. */
 const MAX_POINTS = 1000;
@@ -13,7 +12,7 @@ export class Points {
   /** A look that lacks a side is no point: the two series are compared moment by moment. */
   add(look: MetricLook): void {
     if ('skipped' in look) return;
-    const [canary, control] = [pointOf(look.canary), pointOf(look.primary)];
+    const [canary, control] = [valueOfSide(look.canary), valueOfSide(look.primary)];
     if (canary === undefined || control === undefined) return;
     push(this.canary, canary);
     push(this.control, control);
@@ -23,10 +22,4 @@ export class Points {
 function push(values: number[], value: number): void {
   values.push(value);
   if (values.length > MAX_POINTS) values.shift();
-}
-
-function pointOf(counted: Counted): number | undefined {
-  if ('buckets' in counted) return quantile(0.99, [...counted.buckets]);
-  const { errors, requests } = counted;
-  return requests > 0 ? (100 * (requests - errors)) / requests : undefined;
 }

@@ -1,5 +1,4 @@
 import { messageOf } from '../../kube/errors.ts';
-import { answerKind, bucketKind } from '../judge/answers.ts';
 import {
   afterWeightChange,
   CALLER_COUNTS,
@@ -10,6 +9,7 @@ import {
   takeLook,
 } from '../judge/looks.ts';
 import type { MetricLook } from '../judge/metric-evidence.ts';
+import { answerKind, bucketKind } from '../metrics/answers.ts';
 import { type InstantQuery, MetricsError } from '../metrics/prometheus.ts';
 import { type ComparedNames, type Counted, comparedQuery } from './names.ts';
 import { type Counter, sidesOf } from './sides.ts';
@@ -38,7 +38,7 @@ export class Reader {
   /** Never rejects for what Prometheus does: such a look is skipped, and says why. Notes tell what was odd about the counters. */
   async look(now: Date): Promise<{ look: MetricLook; notes: string[] }> {
     try {
-      const { counter, canary, primary } = sidesOf(await this.#ask(this.query, now), this.#names);
+      const { counter, canary, primary } = sidesOf(await this.#ask(this.query), this.#names);
       // Counts of callers and counts of pods have nothing in common: a change begins anew.
       if (this.#counter !== undefined && this.#counter !== counter) this.#memory = startLooks();
       this.#counter = counter;

@@ -13,6 +13,8 @@ export interface RawCount {
 export interface SideMemory {
   /** Per pod, per series: the last value. */
   pods: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** Pods that the last reading had. */
+  last: ReadonlySet<string>;
 }
 
 /** Growth by kind. */
@@ -28,7 +30,7 @@ export interface SideGrowth {
 /** A pod that was never seen before: `count` all it has, because it began with the run; or start at its `baseline`. */
 export type NewPods = 'count' | 'baseline';
 
-export const nothingRead: SideMemory = { pods: new Map() };
+export const nothingRead: SideMemory = { pods: new Map(), last: new Set() };
 
 /** A value that no counter can have, in words; undefined if all are fine. */
 export function notCounts(counts: readonly RawCount[]): string | undefined {
@@ -84,9 +86,9 @@ export function grow(
     for (const [series, { kind, value }] of pod)
       growths.set(kind, (growths.get(kind) ?? 0) + value - (from?.get(series) ?? 0));
   }
-  const gone = [...memory.pods.keys()].filter((name) => !now.has(name)).length;
-  if (gone > 0) notes.push(`${gone} of ${memory.pods.size} pods not seen`);
-  return { memory: { pods: bounded(pods) }, growths, notes };
+  const gone = [...memory.last].filter((name) => !now.has(name)).length;
+  if (gone > 0) notes.push(`${gone} of ${memory.last.size} pods gone`);
+  return { memory: { pods: bounded(pods), last: new Set(now.keys()) }, growths, notes };
 }
 
 type Values = ReadonlyMap<string, number>;

@@ -1,9 +1,17 @@
-import type { Bucket } from '../metrics/duration.ts';
+import { type Bucket, quantile } from '../metrics/duration.ts';
 import type { Arms } from './e-process.ts';
 import type { ComparePlan } from './metric-evidence.ts';
 
 /** One side's growth since the look before. */
 export type Counted = { errors: number; requests: number } | { buckets: readonly Bucket[] };
+
+const P99 = 0.99;
+
+/** One side's value in the metric's unit: percent of success, or milliseconds of P99. undefined without requests. */
+export function valueOfSide(counted: Counted): number | undefined {
+  if ('buckets' in counted) return quantile(P99, [...counted.buckets]);
+  return counted.requests > 0 ? 100 * (1 - counted.errors / counted.requests) : undefined;
+}
 
 /** The events of one kind. */
 export interface Events {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { answerKind } from './answers.ts';
+import { answerKind } from '../metrics/answers.ts';
 import { addLook, judge, startCompare } from './compare.ts';
 import type { RawCount } from './counters.ts';
 import {
@@ -119,8 +119,9 @@ describe('growth of counters', () => {
       { canary: errors('c1', 30), primary: [...errors('p1', 300), ...errors('p2', 250)] },
     ]);
     expect(looks[1]).toMatchObject(counts([0, 10], [0, 100]));
-    expect(looks[1]!.notes).toEqual(['primary: 1 of 2 pods not seen']);
+    expect(looks[1]!.notes).toEqual(['primary: 1 of 2 pods gone']);
     expect(looks[2]).toMatchObject(counts([0, 10], [0, 250]));
+    expect(looks[2]!.notes).toEqual([]);
   });
 });
 

@@ -77,6 +77,12 @@ test('only failures is a rate of 0, no requests is none', () => {
       { labels: { response_code: '404' }, count: 3 },
     ]),
   ).toEqual({ percent: 75, requests: 4 });
+  expect(
+    successRate([
+      { labels: { response_code: '200', grpc_response_status: '14' }, count: 1 },
+      { labels: { response_code: '200', grpc_response_status: '0' }, count: 1 },
+    ]),
+  ).toEqual({ percent: 50, requests: 2 });
   expect(successRate([{ labels: { response_code: '200' }, count: 0 }])).toBeUndefined();
 });
 
@@ -211,7 +217,7 @@ describe('evaluate', () => {
   test("the window never reaches back before the run's first request", async () => {
     const asked: number[] = [];
     const ask: InstantQuery = async (_q, when) => {
-      asked.push(when.getTime());
+      asked.push(when!.getTime());
       return [];
     };
     await evaluate(ask, [rate], new Date(NOW.getTime() - 5000));

@@ -17,8 +17,8 @@ export class MetricsError extends Error {
   }
 }
 
-/** Asks Prometheus for the value of an expression at a moment. */
-export type InstantQuery = (query: string, at: Date) => Promise<Sample[]>;
+/** Asks Prometheus for the value of an expression at a moment; without one at its own present, whatever our clock says. */
+export type InstantQuery = (query: string, at?: Date) => Promise<Sample[]>;
 
 export interface PrometheusOptions {
   /** Such as `http://prometheus.istio-system:9090`, with a path prefix if there is one. */
@@ -38,7 +38,7 @@ export function createPrometheus({ url, signal, timeoutMs = TIMEOUT_MS }: Promet
     const target = new URL(`${base.pathname.replace(/\/$/, '')}/api/v1/query`, base);
     const form = new URLSearchParams({
       query,
-      time: (at.getTime() / 1000).toFixed(3),
+      ...(at ? { time: (at.getTime() / 1000).toFixed(3) } : {}),
       timeout: `${timeoutMs}ms`,
     }).toString();
     const body = await post(target, form, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));

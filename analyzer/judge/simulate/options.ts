@@ -49,8 +49,18 @@ const duration =
 
 const percent = within(0, 100);
 
+/** Checks are made at full minutes, which must be the end of a look. */
+const partOfMinute = (text: string): number => {
+  const ms = duration(1000, 60_000)(text);
+  if (60_000 % ms !== 0) throw new InvalidArgumentError('Allowed: a whole part of a minute, such as 5s or 10s.');
+  return ms;
+};
+
 /** The command line. A wrong value ends the process with what is allowed. */
-export function readOptions(argv: readonly string[]): SimulateOptions {
+export const readOptions = (argv: readonly string[], command = simulateCommand()): SimulateOptions =>
+  command.parse(argv as string[], { from: 'user' }).opts<SimulateOptions>();
+
+export function simulateCommand(): Command {
   return new Command('simulate')
     .description(
       'Plays runs of a canary under each judge, and tells how many are rolled back, when, and at whose cost.',
@@ -73,7 +83,7 @@ export function readOptions(argv: readonly string[]): SimulateOptions {
     .option('--sigma <n>', "σ of a lognormal swing of each side's errors, each minute", within(0, 3), 0)
     .option('--incident', 'one answer in five of both sides fails from minute 3 to 8', false)
     .option('--duration <time>', 'length of a run', duration(60_000, 86_400_000), 3_600_000)
-    .option('--look <time>', 'time between looks; a minute is a multiple of it', duration(1000, 60_000), 10_000)
+    .option('--look <time>', 'time between looks, a whole part of a minute', partOfMinute, 10_000)
     .option('--checks <n>', "one-minute checks of the thresholds, and points of Kayenta's", within(1, 1440, true), 10)
     .option('--min <percent>', 'threshold of the success rate', percent, 99)
     .option('--failures <list>', 'failed checks that roll back', list(within(1, 1000, true)), [1, 5])
@@ -85,7 +95,5 @@ export function readOptions(argv: readonly string[]): SimulateOptions {
       COMPARE_DEFAULTS.minErrors,
     )
     .option('--metrics <n>', 'metrics that share the risk; the others are fine', within(1, 20, true), 2)
-    .option('--svg <file>', 'write a plot')
-    .parse(argv as string[], { from: 'user' })
-    .opts<SimulateOptions>();
+    .option('--svg <file>', 'write a plot');
 }

@@ -27,6 +27,7 @@ export function plotOf(panels: readonly Panel[]): string {
   const size = [COLUMNS * (WIDTH + GAP) + GAP, rows * (HEIGHT + 2 * GAP) + 24 * judges.length];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.join(' ')}" font-family="sans-serif" font-size="11">`,
+    '<title>Share of runs that were rolled back by a time, for each judge</title>',
     '<rect width="100%" height="100%" fill="white"/>',
     ...panels.map((panel, i) =>
       panelOf(panel, GAP + (i % COLUMNS) * (WIDTH + GAP), GAP + Math.floor(i / COLUMNS) * (HEIGHT + 2 * GAP)),

@@ -5,8 +5,8 @@
 const GRPC_FAULTS = new Set(['2', '4', '12', '13', '14', '15']);
 
 /**
- * What a series of `istio_requests_total` counts. gRPC carries its failures in a status beside HTTP's 200, where Istio reports it; code 0
- * is a connection that broke.
+ * What a series of `istio_requests_total` counts. Flagger's and Istio's meaning of success is a response code below 500; code 0, a
+ * connection that broke, is a failure. gRPC carries its failures in a status beside HTTP's 200, where Istio reports it.
  */
 export function answerKind(labels: Record<string, string>): 'error' | 'ok' {
   const { response_code: code, grpc_response_status: grpc } = labels;
