@@ -9,6 +9,9 @@ import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
 /** Long enough at one weight for whatever is to be noticed meanwhile. */
 const STEADY = { ...QUICK, analysis: { ...QUICK.analysis, interval: '40s', stepWeight: 20, maxWeight: 20 } };
 
+/** The errors of a crash are evidence, too, and may be seen first. */
+const UNCOMPARED = { ...STEADY, analysis: { ...STEADY.analysis, compare: { enabled: false } } };
+
 /** The tutorial's analysis at its shortest: the checks alone would need 50 s. */
 const TUTORIAL = {
   ...QUICK,
@@ -64,7 +67,7 @@ describe.concurrent('between the checks', () => {
     }));
 
   test('a version whose container ends under traffic is rolled back, with how it ended', () =>
-    inScenario('guard-crash', { rate: 20, spec: STEADY }, async (s) => {
+    inScenario('guard-crash', { rate: 20, spec: UNCOMPARED }, async (s) => {
       await s.apply({ version: 'v2', env: { CRASH_AFTER_MS: '15000' } });
       const status = await s.ended('Failed', 120_000);
       await s.nothingLeft();

@@ -131,7 +131,7 @@ describe.concurrent('tutorial', () => {
         expect(status.message).toMatch(/0 of 1 canary pods ready after 1\d s \(progressDeadlineSeconds\)/);
         const stats = await s.load.stats();
         expect(seen(stats, 'v2')).toBeUndefined();
-        expect(failures(stats)).toBe(0);
+        expect(failures(stats), JSON.stringify(stats.totals)).toBe(0);
       }));
   }
 
