@@ -51,7 +51,10 @@ function untilLook({ guard, clock }: Context, expected: Standing): number {
 /** Throws `Alarm` where the guard finds what ends the run. */
 async function lookIfDue(ctx: Context, expected: Standing): Promise<void> {
   if (untilLook(ctx, expected) > 0) return;
+  expectStanding(ctx, expected);
   const finding = await ctx.guard!.look(ctx.status.weight);
+  // Whoever ended the run, or ordered its promotion, meanwhile has the last word.
+  expectStanding(ctx, expected);
   if (finding) throw new Alarm(finding);
 }
 
