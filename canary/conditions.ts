@@ -15,6 +15,7 @@ export type PromotedReason =
   | 'Analysing'
   | 'WaitingForTraffic'
   | 'MetricsUnavailable'
+  | 'Paused'
   | 'Promoting'
   | 'Promoted'
   | 'RolledBack'

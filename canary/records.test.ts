@@ -45,6 +45,11 @@ describe('what is written is read back', () => {
         spec: fc.constant(spec),
         interrupted: fc.string(),
         message: fc.string(),
+        order: fc.record({
+          command: fc.constantFrom('promote', 'pause'),
+          requester: fc.string(),
+          time: fc.string(),
+        }),
       },
       { requiredKeys: ['id', 'phase', 'hash', 'stable', 'requester', 'time', 'spec'] },
     );
@@ -99,6 +104,7 @@ describe('what is none is none', () => {
     ['spec', { spec: {} }],
     ['spec', { spec: null }],
     ['hash', { hash: 3 }],
+    ['order', { order: { command: 'resume', requester: 'alice', time: '' } }],
   ])('a run with a wrong %s', (_, wrong) => {
     expect(runOf(having({ [RUN]: JSON.stringify({ ...run, ...wrong }) }))).toBeUndefined();
   });

@@ -9,6 +9,18 @@ import { schema } from './spec-schema.ts';
  */
 export type RunPhase = 'held' | 'promoting' | 'rejected';
 
+/**
+ * What a user ordered about a held version, until it is carried out or another order takes its place. promote: without further checks.
+ * pause: stay at the weight. The other commands are carried out at admission and leave nothing to remember.
+ */
+export interface Order {
+  command: 'promote' | 'pause';
+  /** Who ordered it. */
+  requester: string;
+  /** RFC 3339. */
+  time: string;
+}
+
 /** The state of one run, kept in the annotation `sidestep.dev/run` of the primary; written by admission alone. */
 export interface Run {
   id: string;
@@ -27,6 +39,7 @@ export interface Run {
   interrupted?: string;
   /** Why the version was rejected. */
   message?: string;
+  order?: Order;
 }
 
 const envelope = z.object({
@@ -39,6 +52,7 @@ const envelope = z.object({
   spec: z.custom<CanarySpec>((v) => typeof v === 'object' && v !== null && 'analysis' in v).transform(completed),
   interrupted: z.string().optional(),
   message: z.string().optional(),
+  order: z.object({ command: z.enum(['promote', 'pause']), requester: z.string(), time: z.string() }).optional(),
 });
 
 /** A run that an earlier version of Sidestep began lacks the fields that came later: they take their defaults. */

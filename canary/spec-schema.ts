@@ -90,6 +90,14 @@ const webhook = fields({
   metadata: z.record(z.string(), z.string({ error: 'text' }), { error: 'a map of texts' }).default({}),
 });
 
+/** As many as a Deployment keeps ReplicaSets by default. */
+export const MAX_ROLLBACK_REVISIONS = 10;
+
+const rollbackWindow = fields({
+  /** So many versions promoted before the one that serves may come back without analysis; the term and the shape of Argo Rollouts. */
+  revisions: integer(0, MAX_ROLLBACK_REVISIONS).default(0),
+});
+
 const analysis = fields({
   interval: duration(1000, DAY_MS).default('1m'),
   /** Failed checks at which the version is rolled back. */
@@ -118,6 +126,7 @@ export const schema = fields({
   /** Seconds that the canary, and later the primary, may take to get ready. */
   progressDeadlineSeconds: integer(1, 86_400).default(600),
   skipAnalysis: flag(),
+  rollbackWindow: rollbackWindow.prefault({}),
   /** Accepts that two versions run at the same time although the template looks as if they must not. */
   allowSideBySide: flag(),
   /** Accepts that policies which select the primary's pods by a label do not select the canary's. */

@@ -33,6 +33,7 @@ describe('a spec', () => {
       },
       progressDeadlineSeconds: 600,
       skipAnalysis: false,
+      rollbackWindow: { revisions: 0 },
       allowSideBySide: false,
       allowPolicyMismatch: false,
     });

@@ -4,6 +4,7 @@ import { readText, type SpecText } from './spec-text.ts';
 
 export {
   type CanarySpec,
+  MAX_ROLLBACK_REVISIONS,
   METRICS,
   type MetricName,
   type MetricSpec,

@@ -6,6 +6,7 @@ import type { EvidenceReport } from './evidence.ts';
 export const ANALYZER_PHASES = [
   'Preparing',
   'Progressing',
+  'Paused',
   'Promoting',
   'Finalising',
   'RollingBack',
@@ -49,6 +50,8 @@ export interface RunStatus {
   evidenceAt?: string;
   /** When the primary began to roll to the version. */
   promotingSince?: string;
+  /** Who ordered the promotion; absent where the analysis led to it. */
+  promotedBy?: string;
   /** Largest size of the primary since the run began. */
   replicas: number;
   metrics?: MetricReading[];

@@ -12,7 +12,10 @@ export async function finalising(ctx: Context): Promise<AnalyzerPhase> {
     await sendDecision(ctx, 'complete');
   }
   await withdraw(ctx);
-  const message = `promoted after ${ctx.status.steps} steps, ${ctx.status.failedChecks} failed checks`;
+  const { promotedBy, step, steps, failedChecks } = ctx.status;
+  const how =
+    promotedBy === undefined ? `after ${steps} steps` : `by order of ${promotedBy} at step ${step} of ${steps}`;
+  const message = `promoted ${how}, ${failedChecks} failed checks`;
   await report(ctx, { phase: 'Succeeded', message }, { status: 'True', reason: 'Promoted' });
   ctx.ports.event('Normal', 'CanaryPromoted', `${ctx.ref.name} ${message}`);
   return 'Succeeded';

@@ -99,7 +99,7 @@ describe('a run', () => {
   });
 
   test('whose promotion gets stuck restores the stable version before the canary goes', async () => {
-    const world = createWorld({ promotes: false, spec: { progressDeadlineSeconds: 20 } });
+    const world = createWorld({ promotes: () => false, spec: { progressDeadlineSeconds: 20 } });
     expect(await runMachine(world.attempt())).toBe('Failed');
     const at = (what: string) => world.did.indexOf(what);
     expect(at('decide restore')).toBeLessThan(at('settle on v1'));
@@ -196,7 +196,7 @@ describe('an attempt killed before any of its writes', () => {
   test.each([
     ['a good version is promoted, with a check at every weight', {}, 'Succeeded'],
     ['a bad version is rejected', { evaluate: () => failing }, 'Failed'],
-    ['a failed promotion is undone', { promotes: false, spec: { progressDeadlineSeconds: 20 } }, 'Failed'],
+    ['a failed promotion is undone', { promotes: () => false, spec: { progressDeadlineSeconds: 20 } }, 'Failed'],
     [
       'a canary that never gets ready is rejected',
       { ready: () => false, spec: { progressDeadlineSeconds: 20 } },

@@ -5,6 +5,7 @@ import { cancelling } from './cancelling.ts';
 import type { Context } from './context.ts';
 import { fail } from './failure.ts';
 import { finalising } from './finalising.ts';
+import { paused } from './paused.ts';
 import { preparing } from './preparing.ts';
 import { progressing } from './progressing.ts';
 import { promoting } from './promoting.ts';
@@ -19,6 +20,7 @@ export type End = 'Succeeded' | 'Failed' | 'Cancelled';
 const PHASES: Record<Exclude<AnalyzerPhase, End>, Phase> = {
   Preparing: preparing,
   Progressing: progressing,
+  Paused: paused,
   Promoting: promoting,
   Finalising: finalising,
   RollingBack: rollingBack,
@@ -61,9 +63,14 @@ export function entryPhase({ view, ref, status }: Context): AnalyzerPhase {
   return ENTRY[standingOf(view.current(), ref)](status.phase);
 }
 
+const undoing = (before: AnalyzerPhase): boolean => before === 'RollingBack' || before === 'Failed';
+
 const ENTRY: Record<Standing, (before: AnalyzerPhase) => AnalyzerPhase> = {
   // Routes and canary are made sure of before anything is judged, also by an attempt that takes over in the middle.
-  held: (before) => (before === 'RollingBack' || before === 'Failed' ? 'RollingBack' : 'Preparing'),
+  held: (before) => (undoing(before) ? 'RollingBack' : 'Preparing'),
+  // An order that comes when the version is on its way out comes too late; a rejected one can be promoted anew.
+  paused: (before) => (undoing(before) ? 'RollingBack' : 'Paused'),
+  ordered: (before) => (undoing(before) ? 'RollingBack' : 'Promoting'),
   promoting: (before) => (before === 'RollingBack' ? 'RollingBack' : 'Promoting'),
   rejected: () => 'RollingBack',
   gone: (before) => (before === 'Finalising' || before === 'Succeeded' ? 'Finalising' : 'Cancelling'),

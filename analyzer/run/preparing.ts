@@ -3,6 +3,7 @@ import type { Readiness } from '../workload/workload.ts';
 import type { Canary, Context } from './context.ts';
 import { fail } from './failure.ts';
 import { report } from './report.ts';
+import type { Standing } from './standing.ts';
 import { expectStanding, primaryOf, runOnPrimary, settleEndpoints, until } from './wait.ts';
 import { nextWeight, replicasFor, stepsOf } from './weights.ts';
 
@@ -13,12 +14,17 @@ import { nextWeight, replicasFor, stepsOf } from './weights.ts';
 export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
   expectStanding(ctx, 'held');
   const { spec } = runOnPrimary(ctx);
-  if (ctx.ref.rollbackOnly)
-    return fail(ctx, 'RolledBack', `the analysis did not survive ${ctx.ref.attempt - 1} attempts`);
+  const failed = await onlyUndo(ctx);
+  if (failed) return failed;
+  const resumed = ctx.status.phase === 'Paused';
+  if (resumed) ctx.ports.event('Normal', 'CanaryResumed', `canary run ${ctx.ref.id} of ${ctx.ref.name} goes on`);
+  withoutPromotion(ctx);
   await report(
     ctx,
     {
       phase: 'Preparing',
+      // What a pause took does not count as waiting for evidence.
+      ...(resumed && ctx.status.trafficSince ? { evidenceAt: ctx.clock.now().toISOString() } : {}),
       steps: stepsOf(spec.analysis),
       threshold: spec.analysis.threshold,
       message: 'preparing the canary',
@@ -26,14 +32,31 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
     { status: 'Unknown', reason: 'Analysing' },
   );
   await prepareCanary(ctx);
-  const problem = await awaitReady(ctx, spec.progressDeadlineSeconds * 1000);
-  if (problem) return fail(ctx, problem.runnable ? 'CanaryNotReady' : 'CanaryNotRunnable', problem.message);
-  // The proxies must know the pods that are ready now before any request is sent their way.
-  await settleEndpoints(ctx);
-  return 'Progressing';
+  return (await becomeReady(ctx, 'held')) ?? 'Progressing';
 }
 
-async function prepareCanary(ctx: Context): Promise<Canary> {
+/** An attempt after too many that died judges nothing any more. */
+export async function onlyUndo(ctx: Context): Promise<AnalyzerPhase | undefined> {
+  if (!ctx.ref.rollbackOnly) return undefined;
+  return fail(ctx, 'RolledBack', `the analysis did not survive ${ctx.ref.attempt - 1} attempts`);
+}
+
+/** A held version is not being promoted, whatever an attempt that died, or an order, had begun. */
+export function withoutPromotion(ctx: Context): void {
+  const { promotingSince: _since, promotedBy: _by, ...status } = ctx.status;
+  ctx.status = status;
+}
+
+/** The canary's pods are ready, and every proxy knows them before any request is sent their way; else the run goes into its rollback. */
+export async function becomeReady(ctx: Context, expected: Standing): Promise<AnalyzerPhase | undefined> {
+  const { spec } = runOnPrimary(ctx);
+  const problem = await awaitReady(ctx, spec.progressDeadlineSeconds * 1000, expected);
+  if (problem) return fail(ctx, problem.runnable ? 'CanaryNotReady' : 'CanaryNotRunnable', problem.message);
+  await settleEndpoints(ctx, expected);
+  return undefined;
+}
+
+export async function prepareCanary(ctx: Context): Promise<Canary> {
   const primary = primaryOf(ctx);
   const { spec } = runOnPrimary(ctx);
   ctx.status.replicas = Math.max(ctx.status.replicas, primary.spec.replicas ?? 1);
@@ -50,9 +73,10 @@ async function prepareCanary(ctx: Context): Promise<Canary> {
 export async function awaitReady(
   ctx: Context,
   deadlineMs: number,
+  expected: Standing,
 ): Promise<{ runnable: boolean; message: string } | undefined> {
   let last: Readiness = { wanted: 0, ready: 0 };
-  const ready = await until(ctx, deadlineMs, 'held', async () => {
+  const ready = await until(ctx, deadlineMs, expected, async () => {
     last = await ctx.canary!.readiness();
     return last.ready >= last.wanted && last.wanted > 0;
   });

@@ -1,14 +1,12 @@
 import { parseDuration } from '../../canary/duration.ts';
-import type { MetricName } from '../../canary/spec.ts';
 import type { AnalyzerPhase } from '../../canary/status.ts';
-import type { HookResult } from '../checks/hooks.ts';
-import { kayentaVerdict } from '../judge/kayenta/verdict.ts';
-import { plansOf } from '../judge/plans.ts';
-import { type CheckVerdict, judgeCheck } from '../judge/thresholds.ts';
+import type { CheckVerdict } from '../judge/thresholds.ts';
+import { failedCheck, look, nextCheck } from './checking.ts';
 import type { Context } from './context.ts';
 import { fail } from './failure.ts';
 import { awaitReady } from './preparing.ts';
 import { report } from './report.ts';
+import type { Standing } from './standing.ts';
 import { expectStanding, pause, primaryOf, runOnPrimary, settleEndpoints } from './wait.ts';
 import { nextWeight, replicasFor } from './weights.ts';
 
@@ -27,35 +25,22 @@ export async function progressing(ctx: Context): Promise<AnalyzerPhase> {
     // Written before, perhaps without the route that belongs to it.
     await ctx.canary!.router.setWeight(ctx.status.weight);
   }
-  let checkAt = ctx.clock.now().getTime();
+  let checkedMs = ctx.clock.now().getTime();
   for (;;) {
-    checkAt = nextCheck(ctx, checkAt);
-    const hooks = ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx));
-    await Promise.all([pause(ctx, checkAt - ctx.clock.now().getTime(), 'held'), hooks]);
-    const next = await check(ctx, await hooks);
+    const { atMs, verdict } = await nextCheck(ctx, checkedMs, 'held');
+    const next = await follow(ctx, verdict);
     if (next) return next;
+    checkedMs = atMs;
   }
 }
 
-/** What a check takes comes off the interval after it, so that N steps take N intervals; a longer wait, for pods or evidence, does not. */
-const MAX_CATCH_UP = 0.1;
-
-function nextCheck(ctx: Context, lastMs: number): number {
-  const intervalMs = parseDuration(runOnPrimary(ctx).spec.analysis.interval)!;
-  const nowMs = ctx.clock.now().getTime();
-  return Math.max(lastMs + intervalMs, nowMs + intervalMs * (1 - MAX_CATCH_UP));
-}
-
-/** One check and what follows from it; a phase if the run leaves this one. */
-async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase | undefined> {
+/** What follows from a check; a phase if the run leaves this one. */
+async function follow(ctx: Context, verdict: CheckVerdict): Promise<AnalyzerPhase | undefined> {
+  if (verdict.outcome === 'fail') return failedCheck(ctx, verdict, 'Analysing');
+  // A user may have paused the run while the metrics were asked.
   expectStanding(ctx, 'held');
   const { spec } = runOnPrimary(ctx);
-  // Whoever applied the routes anew since the last look took the weight out of them.
-  await ctx.canary!.router.setWeight(ctx.status.weight);
-  const verdict = await look(ctx, hooks);
   switch (verdict.outcome) {
-    case 'fail':
-      return failedCheck(ctx, verdict);
     case 'hold':
       return await hold(ctx, verdict);
     case 'advance':
@@ -70,59 +55,6 @@ async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase |
       await report(ctx, { metrics: verdict.readings, evidenceAt: ctx.clock.now().toISOString() });
       return raise(ctx, verdict.message);
   }
-}
-
-async function look(ctx: Context, hooks: HookResult[]): Promise<CheckVerdict> {
-  const since = new Date(ctx.status.trafficSince ?? ctx.clock.now());
-  const { readings, requests } = await ctx.ports.evaluate(ctx.canary!, runOnPrimary(ctx).spec, since);
-  const verdict = judgeCheck({ readings, requests, hooks });
-  return verdict.outcome === 'fail' ? unlessShared(ctx, verdict, hooks, since) : scored(ctx, verdict);
-}
-
-/** Where the spec asks for Kayenta's judge, a check that would advance needs its score besides: marginal on the way, pass at the end. */
-function scored(ctx: Context, verdict: CheckVerdict): CheckVerdict {
-  const judged = verdict.outcome === 'advance' ? ctx.guard?.kayenta() : undefined;
-  if (!judged) return verdict;
-  const last = ctx.status.weight >= runOnPrimary(ctx).spec.analysis.maxWeight;
-  return kayentaVerdict(verdict, judged, last);
-}
-
-/**
- * A metric that is out of its range on the primary too says nothing about the new version: something that both depend on is broken. Only
- * for metrics that are compared; a canary that is worse still is the comparison's to find.
- */
-async function unlessShared(
-  ctx: Context,
-  verdict: CheckVerdict,
-  hooks: HookResult[],
-  since: Date,
-): Promise<CheckVerdict> {
-  const { spec } = runOnPrimary(ctx);
-  const compared = new Set(plansOf(spec.analysis).map(({ name }) => name));
-  const failed = verdict.readings.filter((r) => r.verdict === 'fail');
-  if (hooks.some(({ passed }) => !passed) || !failed.every(({ name }) => compared.has(name as MetricName)))
-    return verdict;
-  const primary = await ctx.ports.evaluatePrimary(ctx.canary!, spec, since);
-  const shared = failed.map((r) => primary.readings.find((p) => p.name === r.name && p.verdict === 'fail'));
-  if (shared.some((reading) => reading === undefined)) return verdict;
-  const of = shared.map((reading) => reading!.message).join('; ');
-  return { ...verdict, outcome: 'hold', message: `${verdict.message}; the primary does no better: ${of}` };
-}
-
-async function failedCheck(ctx: Context, { message, readings }: CheckVerdict): Promise<AnalyzerPhase | undefined> {
-  const failedChecks = ctx.status.failedChecks + 1;
-  const counted = `check failed (${failedChecks} of ${ctx.status.threshold}): ${message}`;
-  if (failedChecks >= ctx.status.threshold) {
-    ctx.status = { ...ctx.status, failedChecks, metrics: readings };
-    return fail(ctx, 'RolledBack', message);
-  }
-  ctx.ports.event('Warning', 'CanaryCheckFailed', counted);
-  await report(
-    ctx,
-    { failedChecks, metrics: readings, message: counted, evidenceAt: ctx.clock.now().toISOString() },
-    { status: 'Unknown', reason: 'Analysing' },
-  );
-  return undefined;
 }
 
 /** No evidence is neither success nor failure: the run waits for it, up to `holdTimeout`, and its interval begins anew with it. */
@@ -161,8 +93,9 @@ async function sayWaiting(ctx: Context, { message, readings, requests }: CheckVe
 async function raise(ctx: Context, because?: string): Promise<AnalyzerPhase | undefined> {
   const { spec } = runOnPrimary(ctx);
   const weight = nextWeight(ctx.status.weight, spec.analysis);
-  const problem = await scaleFor(ctx, weight, spec.progressDeadlineSeconds * 1000);
+  const problem = await scaleFor(ctx, weight, spec.progressDeadlineSeconds * 1000, 'held');
   if (problem) return fail(ctx, problem.runnable ? 'CanaryNotReady' : 'CanaryNotRunnable', problem.message);
+  expectStanding(ctx, 'held');
   const message = `weight ${weight} %${because ? ` after: ${because}` : ''}`;
   const step = ctx.status.step + 1;
   const trafficSince = ctx.status.trafficSince ?? ctx.clock.now().toISOString();
@@ -183,13 +116,14 @@ export async function scaleFor(
   ctx: Context,
   weightPercent: number,
   deadlineMs: number,
+  expected: Standing,
 ): Promise<{ runnable: boolean; message: string } | undefined> {
   ctx.status.replicas = Math.max(ctx.status.replicas, primaryOf(ctx).spec.replicas ?? 1);
   const wanted = replicasFor(weightPercent, ctx.status.replicas);
   const before = await ctx.canary!.readiness();
   if (wanted > before.wanted) await ctx.canary!.scale(wanted);
   if (wanted <= before.wanted && before.ready >= before.wanted) return undefined;
-  const problem = await awaitReady(ctx, deadlineMs);
-  if (!problem) await settleEndpoints(ctx);
+  const problem = await awaitReady(ctx, deadlineMs, expected);
+  if (!problem) await settleEndpoints(ctx, expected);
   return problem;
 }

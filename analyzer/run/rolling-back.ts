@@ -5,7 +5,6 @@ import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Context } from './context.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
-import { standingOf } from './standing.ts';
 import { primaryOf, runOnPrimary, until } from './wait.ts';
 import { withdraw } from './withdraw.ts';
 
@@ -30,9 +29,9 @@ export async function rollingBack(ctx: Context): Promise<AnalyzerPhase> {
 }
 
 async function reject(ctx: Context): Promise<void> {
-  const standing = standingOf(ctx.view.current(), ctx.ref);
-  if (standing === 'held') await sendDecision(ctx, 'rollback', ctx.status.message);
-  if (standing === 'promoting') await sendDecision(ctx, 'restore', ctx.status.message);
+  const { phase } = runOnPrimary(ctx);
+  if (phase === 'held') await sendDecision(ctx, 'rollback', ctx.status.message);
+  if (phase === 'promoting') await sendDecision(ctx, 'restore', ctx.status.message);
 }
 
 /** A primary that stopped between two versions is brought to one: the one whose promotion was interrupted if it is ready, else the stable one. */

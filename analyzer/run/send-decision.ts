@@ -15,6 +15,7 @@ const EFFECT = { promote: 'promoting', complete: 'gone', rollback: 'rejected', r
  */
 export async function sendDecision(ctx: Context, verdict: Decision['verdict'], message?: string): Promise<Deployment> {
   const { client, ref, fence, signal, view } = ctx;
+  const before = standingOf(view.current(), ref);
   const decision: Decision = { run: ref.id, verdict, ...(message === undefined ? {} : { message }) };
   for (;;) {
     const primary = primaryOf(ctx);
@@ -40,7 +41,8 @@ export async function sendDecision(ctx: Context, verdict: Decision['verdict'], m
       view.saw(await client.get<Deployment>(DEPLOYMENTS, { namespace: ref.namespace, name: ref.name }, { signal }));
       const standing = standingOf(view.current(), ref);
       if (standing === EFFECT[verdict]) return primaryOf(ctx);
-      if (standing === 'gone') throw new Moved('gone');
+      // Aborted, paused or replaced in the meantime: what was decided may not fit any more.
+      if (standing !== before) throw new Moved(standing);
     }
   }
 }

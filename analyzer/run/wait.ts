@@ -2,7 +2,7 @@ import type { Run } from '../../canary/run.ts';
 import type { Deployment } from '../../kube/types.ts';
 import type { Finding } from '../guard/run-guard.ts';
 import type { Context } from './context.ts';
-import { recordOf, type Standing, standingOf } from './standing.ts';
+import { isWatched, recordOf, type Standing, standingOf } from './standing.ts';
 
 /** Admission moved the run while a phase was at work: the machine looks where it stands now. */
 export class Moved extends Error {
@@ -42,16 +42,19 @@ export function expectStanding({ view, ref, signal }: Context, expected: Standin
   if (standing !== expected) throw new Moved(standing);
 }
 
-/** Milliseconds until the guard looks again; it does so while a version is held, whatever else is waited for. */
+/** Milliseconds until the guard looks again; it does so while a version is analysed, whatever else is waited for. */
 function untilLook({ guard, clock }: Context, expected: Standing): number {
-  if (!guard || expected !== 'held') return Number.POSITIVE_INFINITY;
+  if (!guard || !isWatched(expected)) return Number.POSITIVE_INFINITY;
   return Math.max(0, guard.dueMs - clock.now().getTime());
 }
 
 /** Throws `Alarm` where the guard finds what ends the run. */
 async function lookIfDue(ctx: Context, expected: Standing): Promise<void> {
   if (untilLook(ctx, expected) > 0) return;
+  expectStanding(ctx, expected);
   const finding = await ctx.guard!.look(ctx.status.weight);
+  // Whoever ended the run, or ordered its promotion, meanwhile has the last word.
+  expectStanding(ctx, expected);
   if (finding) throw new Alarm(finding);
 }
 
@@ -71,7 +74,8 @@ export async function pause(ctx: Context, ms: number, expected: Standing): Promi
  * Waits until every proxy knows pods that are among the endpoints now. Half of what a route may take: istiod pushes endpoints without
  * working anything out anew, and in one push to a proxy always before the routes that lead to them.
  */
-export const settleEndpoints = (ctx: Context): Promise<void> => pause(ctx, ctx.propagationMs / 2, 'held');
+export const settleEndpoints = (ctx: Context, expected: Standing): Promise<void> =>
+  pause(ctx, ctx.propagationMs / 2, expected);
 
 /** Waits whatever the run's standing becomes: a clean-up is finished in any case. */
 export async function settleFor(ctx: Context, ms: number): Promise<void> {

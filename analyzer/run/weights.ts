@@ -6,6 +6,10 @@ type Analysis = CanarySpec['analysis'];
 export const nextWeight = (weightPercent: number, { stepWeight, maxWeight }: Analysis): number =>
   Math.min(maxWeight, weightPercent + stepWeight);
 
+/** The weight that the steps taken have led to: less than what the canary has while it helps the primary out. */
+export const earnedWeight = (step: number, { stepWeight, maxWeight }: Analysis): number =>
+  Math.min(maxWeight, step * stepWeight);
+
 /** How many weights a run passes through before promotion. */
 export const stepsOf = ({ stepWeight, maxWeight }: Analysis): number => Math.ceil(maxWeight / stepWeight);
 

@@ -1,9 +1,10 @@
 import { CANARY, ENABLED } from '../../canary/annotations.ts';
 import { parseDecision } from '../../canary/decision.ts';
-import { type Run, runAnnotations, runOf } from '../../canary/run.ts';
+import { type Order, type Run, runAnnotations, runOf } from '../../canary/run.ts';
 import { readSpec } from '../../canary/spec.ts';
 import { type RunStatus, statusOf } from '../../canary/status.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import { KubeError } from '../../kube/errors.ts';
 import { memoryLog } from '../../kube/log.ts';
 import { DEPLOYMENTS } from '../../kube/resources.ts';
 import { FakeCluster } from '../../kube/testing/fake-cluster.ts';
@@ -33,7 +34,9 @@ export interface WorldOptions {
   /** What the guard finds at a weight. */
   find?: (weight: number, nowMs: number) => Finding | undefined;
   /** Whether the primary gets through its rollout. */
-  promotes?: boolean;
+  promotes?: () => boolean;
+  /** Before each wait: what happens in the world meanwhile. */
+  meanwhile?: (world: World) => void;
 }
 
 const pass: Evaluation = {
@@ -58,11 +61,12 @@ export function createWorld({
   ready = () => true,
   refuse,
   refuseAt,
-  promotes = true,
   evaluatePrimary = () => pass,
   find = () => undefined,
   earlyPromote = () => false,
   kayenta = () => undefined,
+  promotes = () => true,
+  meanwhile,
 }: WorldOptions = {}) {
   const log = memoryLog();
   /** Everything that was done, in order. */
@@ -123,7 +127,10 @@ export function createWorld({
         'sidestep.dev/phase': ___,
         ...rest
       } = d.metadata.annotations!;
-      const before = runOf(d)!;
+      const { order, ...unordered } = runOf(d)!;
+      if (verdict === 'promote' && order?.command === 'pause')
+        throw new KubeError(409, 'Conflict', 'the run is paused');
+      const before = verdict === 'promote' && order ? { ...unordered, order } : unordered;
       const phase = { promote: 'promoting', rollback: 'rejected', restore: 'rejected', complete: undefined }[verdict] as
         | Run['phase']
         | undefined;
@@ -132,7 +139,7 @@ export function createWorld({
         : rest;
       if (verdict === 'promote') delete d.spec.paused;
       if (verdict === 'restore') d.spec.paused = true;
-      if (verdict === 'promote' && promotes) d.status!.updatedReplicas = replicas;
+      if (verdict === 'promote' && promotes()) d.status!.updatedReplicas = replicas;
     });
   };
 
@@ -240,6 +247,7 @@ export function createWorld({
         saw: () => {},
         nextChange: async (ms) => {
           nowMs += Math.min(ms, 1000);
+          meanwhile?.(world);
         },
       },
       status:
@@ -261,8 +269,16 @@ export function createWorld({
             },
     };
   };
-  return {
+  /** What admission records when a user sends a command. */
+  const command = (order: Order['command'] | 'resume') =>
+    edit((d) => {
+      const { order: _, ...run } = runOf(d)!;
+      const recorded = order === 'resume' ? run : { ...run, order: { command: order, requester: 'alice', time: '' } };
+      Object.assign(d.metadata.annotations!, runAnnotations(recorded));
+    });
+  const world = {
     attempt,
+    command,
     did,
     edit,
     primary,
@@ -277,8 +293,13 @@ export function createWorld({
     status: () => statusOf(primary()!)!,
     condition: (type: string) => primary()?.status?.conditions?.find((c) => c.type === type),
     seconds: () => (nowMs - Date.parse('2026-01-01T00:00:00Z')) / 1000,
+    /** Percent of requests that the routes give the canary. */
+    weight: () => weight,
   };
+  return world;
 }
+
+export type World = ReturnType<typeof createWorld>;
 
 function expectNoTraffic(weight: number): void {
   if (weight !== 0) throw new Error(`the canary was removed at weight ${weight}`);

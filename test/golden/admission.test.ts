@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import jsonpatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { RUN } from '../../canary/annotations.ts';
+import { PROMOTED, RUN } from '../../canary/annotations.ts';
 import { templateHash } from '../../canary/hash.ts';
 import { type Run, runAnnotations } from '../../canary/run.ts';
 import { readSpec } from '../../canary/spec.ts';
@@ -26,7 +26,7 @@ interface Case {
   old?: object;
   object?: object;
   /** The run on `old`; `version` and `stable` are versions of base.yaml's template. */
-  run?: { phase: Run['phase']; version?: string; interrupted?: string; message?: string };
+  run?: { phase: Run['phase']; version?: string; interrupted?: string; message?: string; order?: 'promote' | 'pause' };
   replicaSets?: { version: string; available: number }[];
   configMaps?: Record<string, Record<string, string>>;
 }
@@ -55,7 +55,7 @@ function inputOf({ request = {}, old = {}, object = {}, run }: Case): AdmissionI
   const recorded = run
     ? { metadata: { annotations: runAnnotations(runOf(run)) }, spec: run.phase === 'promoting' ? {} : { paused: true } }
     : {};
-  const oldObject = over(over(run ? version(run.version ?? 'v2') : base, recorded), old) as Deployment;
+  const oldObject = hashed(over(over(run ? version(run.version ?? 'v2') : base, recorded), old) as Deployment);
   return {
     uid: 'request-1',
     operation,
@@ -63,14 +63,22 @@ function inputOf({ request = {}, old = {}, object = {}, run }: Case): AdmissionI
     name: 'reviews',
     dryRun: false,
     now: NOW,
-    object: over(operation === 'CREATE' ? base : oldObject, object) as Deployment,
+    object: hashed(over(operation === 'CREATE' ? base : oldObject, object) as Deployment),
     ...(operation === 'CREATE' ? {} : { oldObject }),
     requester: { username: request.user ?? 'alice' },
     fieldManager: request.fieldManager ?? 'kubectl-client-side-apply',
   };
 }
 
-const runOf = ({ phase, version: name = 'v2', interrupted, message }: NonNullable<Case['run']>): Run => ({
+/** In the record of promoted versions, too, a case names versions. */
+function hashed(deployment: Deployment): Deployment {
+  const { [PROMOTED]: record, ...annotations } = deployment.metadata.annotations ?? {};
+  if (record === undefined) return deployment;
+  const hashes = record.replace(/"(v\d)"/g, (_, name: string) => `"${hashOf(name)}"`);
+  return { ...deployment, metadata: { ...deployment.metadata, annotations: { ...annotations, [PROMOTED]: hashes } } };
+}
+
+const runOf = ({ phase, version: name = 'v2', interrupted, message, order }: NonNullable<Case['run']>): Run => ({
   id: '0123456789',
   phase,
   hash: hashOf(name),
@@ -80,6 +88,7 @@ const runOf = ({ phase, version: name = 'v2', interrupted, message }: NonNullabl
   spec: readSpec({ annotation: '' }, { name: 'reviews' }).spec!,
   ...(interrupted ? { interrupted: hashOf(interrupted) } : {}),
   ...(message ? { message } : {}),
+  ...(order ? { order: { command: order, requester: 'carol', time: '2026-01-01T11:30:00Z' } } : {}),
 });
 
 function readsOf({ replicaSets = [], configMaps = {} }: Case): Reads {
@@ -122,14 +131,16 @@ function changes(before: Record<string, string> = {}, after: Record<string, stri
     .filter((k) => before[k] !== after[k])
     .sort();
   return Object.fromEntries(
-    keys.map((k) => [k, k === RUN && after[k] ? readable(JSON.parse(after[k])) : (after[k] ?? null)]),
+    keys.map((k) => [k, k === RUN && after[k] ? readable(JSON.parse(after[k])) : named(after[k] ?? null)]),
   );
 }
 
 /** Hashes by the name of their version, so that a golden says which is meant; the spec has its own tests. */
+const named = (text: string | null): string | null =>
+  ['v1', 'v2', 'v3', 'v4'].reduce((all, v) => all?.replaceAll(hashOf(v), v) ?? null, text);
+
 function readable({ spec, ...run }: Run): object {
-  const named = new Map(['v1', 'v2', 'v3', 'v4'].map((v) => [hashOf(v), v]));
-  const name = (hash: string) => named.get(hash) ?? hash;
+  const name = (hash: string) => named(hash)!;
   return {
     ...run,
     hash: name(run.hash),

@@ -3,7 +3,7 @@ import jsonpatch from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
 import * as keys from '../../canary/annotations.ts';
 import { templateHash } from '../../canary/hash.ts';
-import { type Run, type RunPhase, runAnnotations, runOf } from '../../canary/run.ts';
+import { type Order, type Run, type RunPhase, runAnnotations, runOf } from '../../canary/run.ts';
 import { readSpec } from '../../canary/spec.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Deployment, ReplicaSet } from '../../kube/types.ts';
@@ -68,6 +68,8 @@ const run = (phase: RunPhase, change: Partial<Run> = {}): Run => ({
   spec: SPEC,
   ...change,
 });
+
+const ordered = (command: Order['command']): Order => ({ command, requester: 'carol', time: '2026-01-01T11:30:00Z' });
 
 const input = (object: Deployment, oldObject?: Deployment, change: Partial<AdmissionInput> = {}): AdmissionInput => ({
   uid: 'request',
@@ -216,9 +218,9 @@ test('each hold has a run id of its own', async () => {
   expect(ids).not.toContain(undefined);
 });
 
-test('promoted versions are remembered, each once, ten of them, newest first', async () => {
+test('promoted versions are remembered, each once, the one that serves and ten before it, newest first', async () => {
   const entry = (hash: string) => ({ hash, time: '2025-12-01T00:00:00Z' });
-  const before = [...'abcdefghi'].map(entry);
+  const before = [...'abcdefghij'].map(entry);
   const old = deployment({
     version: 'v2',
     annotations: {
@@ -273,13 +275,19 @@ describe('whatever is sent', () => {
       'opt-out',
       'held',
       'rejected',
+      'promote',
       'abort',
       'retry',
+      'pause',
+      'resume',
+      'rollbackWindow: {revisions: 2}',
+      JSON.stringify([{ hash: hashOf('v3'), time: '' }]),
       '{}',
       '[]',
       'analysis: {threshold: 2}',
     ),
     fc.constantFrom('held', 'promoting', 'rejected').map((phase) => JSON.stringify(run(phase))),
+    fc.constantFrom('pause', 'promote').map((command) => JSON.stringify(run('held', { order: ordered(command) }))),
     fc
       .constantFrom('promote', 'complete', 'rollback', 'restore')
       .map((verdict) => JSON.stringify({ run: 'r1', verdict })),
@@ -380,6 +388,7 @@ describe('whatever is sent', () => {
       const guarded = r.old?.metadata.annotations?.[keys.CANARY] === keys.ENABLED;
       const before = guarded && r.old ? runOf(r.old) : undefined;
       if (after?.phase === 'promoting') expect(before?.phase).toBe('promoting');
+      if (after?.phase === 'rejected') expect(after.order).toBeUndefined();
       if (after && after.id !== before?.id) expect(after.hash).toBe(templateHash(r.object.spec.template));
     }));
 

@@ -1,3 +1,4 @@
+import { rolloutComplete } from '../../canary/conditions.ts';
 import { templateHash } from '../../canary/hash.ts';
 import type { Run } from '../../canary/run.ts';
 import type { ReplicaSet } from '../../kube/types.ts';
@@ -23,4 +24,15 @@ export async function servingHash({ old, reads }: Facts, run: Run): Promise<stri
   );
   const serving = stableFromReplicaSets(either);
   return serving ? templateHash(serving.spec.template) : run.stable;
+}
+
+/** Hash of the version that serves: the recorded one, else the stored template once it is fully rolled out, else what most pods run. */
+export async function stableHash(facts: Facts): Promise<string | undefined> {
+  const { run, old, oldHash, reads } = facts;
+  if (run) return servingHash(facts, run);
+  if (!old) return undefined;
+  // Behind a pause the stored template runs nowhere.
+  if (!old.spec.paused && rolloutComplete(old)) return oldHash;
+  const stable = stableFromReplicaSets(await reads.replicaSets(old));
+  return stable && templateHash(stable.spec.template);
 }

@@ -152,6 +152,9 @@ test('a Job that was written is read back, in each state', () => {
   expect(state()).not.toHaveProperty('endedMs');
   expect(state('Complete')).toMatchObject({ ...told, state: 'complete', endedMs: Date.parse(at) });
   expect(state('Failed')).toMatchObject({ ...told, state: 'failed', endedMs: Date.parse(at) });
+  expect(state('Failed')).not.toHaveProperty('expired');
+  const reason = { type: 'Failed', status: 'True' as const, reason: 'DeadlineExceeded', lastTransitionTime: at };
+  expect(readJob({ ...job, status: { conditions: [reason] } })).toMatchObject({ state: 'failed', expired: true });
   // Pods of it are still ending.
   expect(state('FailureTarget')).toMatchObject({ state: 'active' });
   expect(readJob({ ...job, status: { conditions: [{ type: 'Failed', status: 'False' }] } })).toMatchObject({
@@ -168,7 +171,7 @@ test('a Job that is not of this kind is none of ours', () => {
 
 test('the deadline leaves room for the longest run', () => {
   // 5 steps, 5 failed checks and one more, each 60 s and 60 s of scaling; 1 h for evidence; twice 600 s; 900 s.
-  expect(deadlineSeconds(SPEC)).toBe(11 * 120 + 3600 + 1200 + 900);
+  expect(deadlineSeconds({ spec: SPEC })).toBe(11 * 120 + 3600 + 1200 + 900);
   const { spec } = readSpec(
     {
       annotation: `
@@ -183,5 +186,12 @@ progressDeadlineSeconds: 60`,
     },
     { name: 'reviews' },
   );
-  expect(deadlineSeconds(spec!)).toBe(5 * 75 + 1800 + 120 + 900);
+  expect(deadlineSeconds({ spec: spec! })).toBe(5 * 75 + 1800 + 120 + 900);
+  const order = { requester: 'jane', time: '' };
+  expect(deadlineSeconds({ spec: SPEC, order: { ...order, command: 'pause' } })).toBe(
+    deadlineSeconds({ spec: SPEC }) + 7 * 86_400,
+  );
+  expect(deadlineSeconds({ spec: SPEC, order: { ...order, command: 'promote' } })).toBe(
+    deadlineSeconds({ spec: SPEC }),
+  );
 });

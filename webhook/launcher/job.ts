@@ -9,7 +9,7 @@ import {
 } from '../../canary/annotations.ts';
 import { parseDuration } from '../../canary/duration.ts';
 import { jobName } from '../../canary/names.ts';
-import type { CanarySpec } from '../../canary/spec.ts';
+import type { Run } from '../../canary/run.ts';
 import { JOBS } from '../../kube/resources.ts';
 import type { Container, Job, PodSpec } from '../../kube/types.ts';
 import type { AnalyzerConfig } from '../config.ts';
@@ -34,17 +34,26 @@ const STEP_OVERHEAD_SECONDS = 60;
 /** Pulling the image, waiting for a node, finding the objects, draining, removing the canary. */
 const SLACK_SECONDS = 900;
 
+/** An attempt that outlives its deadline while its run is paused is followed by one that may watch over it for so long. */
+const MAX_PAUSE_SECONDS = 7 * 86_400;
+
 /**
  * When Kubernetes ends an attempt that hangs. The longest run that goes on as it should: every step and every failed check takes an
  * interval, its hooks and the scaling; evidence may be waited for once in full; canary and primary may each take their deadline to get
  * ready. A run that waits for evidence more than once may outlive this: its next attempt goes on where it was.
  */
-export function deadlineSeconds({ analysis, progressDeadlineSeconds }: CanarySpec): number {
+export function deadlineSeconds({
+  spec: { analysis, progressDeadlineSeconds },
+  order,
+}: Pick<Run, 'spec' | 'order'>): number {
   const seconds = (duration: string) => (parseDuration(duration) ?? 0) / 1000;
   const checks = Math.ceil(analysis.maxWeight / analysis.stepWeight) + analysis.threshold + 1;
   const hooks = analysis.webhooks.reduce((sum, { timeout }) => sum + seconds(timeout), 0);
   const perCheck = seconds(analysis.interval) + hooks + STEP_OVERHEAD_SECONDS;
-  return Math.ceil(checks * perCheck + seconds(analysis.holdTimeout) + 2 * progressDeadlineSeconds + SLACK_SECONDS);
+  const paused = order?.command === 'pause' ? MAX_PAUSE_SECONDS : 0;
+  return Math.ceil(
+    checks * perCheck + seconds(analysis.holdTimeout) + 2 * progressDeadlineSeconds + paused + SLACK_SECONDS,
+  );
 }
 
 interface AnalyzerContainer extends Container {
@@ -118,6 +127,8 @@ export interface PastAttempt extends Attempt {
   state: 'active' | 'complete' | 'failed';
   /** When it completed or failed, in ms since the epoch, by the API server's clock; undefined while it is active. */
   endedMs?: number;
+  /** Kubernetes ended it at its deadline: it did not die. */
+  expired?: true;
 }
 
 /** Reads a Job; undefined if it is none of ours. */
@@ -140,5 +151,11 @@ export function readJob({ metadata, spec, status }: Job): PastAttempt | undefine
   };
   if (!end) return { ...known, state: 'active' };
   const endedMs = Date.parse(end.lastTransitionTime ?? metadata.creationTimestamp ?? '') || 0;
-  return { ...known, state: end.type === 'Complete' ? 'complete' : 'failed', endedMs };
+  const expired = end.type === 'Failed' && end.reason === 'DeadlineExceeded';
+  return {
+    ...known,
+    state: end.type === 'Complete' ? 'complete' : 'failed',
+    endedMs,
+    ...(expired ? { expired } : {}),
+  };
 }

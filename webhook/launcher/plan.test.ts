@@ -42,7 +42,7 @@ test('the first attempt is told everything', () => {
       run: 'r1',
       attempt: 1,
       rollbackOnly: false,
-      deadlineSeconds: deadlineSeconds(SPEC),
+      deadlineSeconds: deadlineSeconds({ spec: SPEC }),
     },
   });
 });
@@ -121,6 +121,15 @@ test('after too many attempts they only roll back, and at last there are no more
   expect(launches(run('r1'), [attempt('r1', GIVE_UP_AFTER - 1, 'failed')])).toEqual(['launch r1/30 rollback']);
   expect(launches(run('r1'), [attempt('r1', GIVE_UP_AFTER, 'failed')])).toEqual(['give up r1']);
   expect(launches(run('r1'), [attempt('r1', GIVE_UP_AFTER, 'complete')])).toEqual(['give up r1']);
+});
+
+test('attempts that a pause outlasted have not died; any other end, and any other run, counts as before', () => {
+  const paused: Run = { ...run('r1'), order: { command: 'pause', requester: 'jane', time: '' } };
+  const expired = { ...attempt('r1', MAX_ATTEMPTS, 'failed'), expired: true as const };
+  expect(launches(paused, [expired])).toEqual(['launch r1/6']);
+  expect(launches(paused, [attempt('r1', MAX_ATTEMPTS, 'failed')])).toEqual(['launch r1/6 rollback']);
+  expect(launches(run('r1'), [expired])).toEqual(['launch r1/6 rollback']);
+  expect(launches({ ...paused, id: 'r2' }, [expired])).toEqual(['launch r1/6 rollback']);
 });
 
 test('a run that is given up does not keep the next one waiting for ever', () => {

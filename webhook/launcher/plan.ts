@@ -88,14 +88,16 @@ function current(
   }
   const { namespace, name, uid } = deployment.metadata;
   const first = { uid: uid!, namespace: namespace!, deployment: name, run: run.id, attempt: 1 };
-  return [{ kind: 'launch', attempt: { ...first, rollbackOnly: false, deadlineSeconds: deadlineSeconds(run.spec) } }];
+  return [{ kind: 'launch', attempt: { ...first, rollbackOnly: false, deadlineSeconds: deadlineSeconds(run) } }];
 }
 
 function again(last: PastAttempt, run: Run | undefined, dueMs: number, nowMs: number): Action {
   if (nowMs < dueMs) return { kind: 'wait', untilMs: dueMs };
   const { uid, namespace, deployment } = last;
   const attempt = last.attempt + 1;
-  const deadline = run?.id === last.run ? deadlineSeconds(run.spec) : last.deadlineSeconds;
+  // A pause may last longer than any number of attempts, none of which died of it.
+  const outlasted = last.expired === true && run?.id === last.run && run.order?.command === 'pause';
+  const deadline = run?.id === last.run ? deadlineSeconds(run) : last.deadlineSeconds;
   return {
     kind: 'launch',
     attempt: {
@@ -104,7 +106,7 @@ function again(last: PastAttempt, run: Run | undefined, dueMs: number, nowMs: nu
       deployment,
       run: last.run,
       attempt,
-      rollbackOnly: attempt > MAX_ATTEMPTS,
+      rollbackOnly: attempt > MAX_ATTEMPTS && !outlasted,
       deadlineSeconds: deadline,
     },
   };

@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { type ClusterAccess, createKubeClient, type KubeClient } from '../../../kube/client.ts';
 
@@ -37,6 +38,10 @@ export async function must(command: string, args: readonly string[], input?: str
     throw new Error(`${command} ${args.join(' ')}: exit ${result.code}: ${result.stderr || result.stdout}`);
   return result;
 }
+
+/** Ends one component of the embedded cluster, such as kube-apiserver, and starts it again. */
+export const restartComponent = (name: string): Promise<Result> =>
+  must(process.execPath, [join(import.meta.dirname, '../../cluster/main.ts'), 'restart', name]);
 
 /** Starts a client that goes on in the background, such as `kubectl rollout status`. */
 export function start(command: string, args: readonly string[]): { done: Promise<Result & { atMs: number }> } {

@@ -4,6 +4,8 @@ import { must } from './cluster.ts';
 
 export const NAMESPACE = 'sidestep-system';
 export const RELEASE = 'sidestep';
+/** Service name and namespace, as pods reach it. */
+export const PROMETHEUS_URL = process.env['SIDESTEP_PROMETHEUS_URL'] ?? 'http://prometheus.istio-system:9090';
 
 /** Values that make runs quick enough to test: everything else is the chart's default. */
 export interface InstallValues {
@@ -22,7 +24,7 @@ export async function install({
   const sets = [
     `image.repository=${repository}`,
     `image.tag=${tag}`,
-    `prometheus.url=${prometheusUrl ?? process.env['SIDESTEP_PROMETHEUS_URL'] ?? 'http://prometheus.istio-system:9090'}`,
+    `prometheus.url=${prometheusUrl ?? PROMETHEUS_URL}`,
     // A tag that stays while its image changes: without this, an upgrade would leave the old pods.
     ...(await buildOf()),
     ...extra,

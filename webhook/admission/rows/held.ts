@@ -4,7 +4,7 @@ import { clip, type Run } from '../../../canary/run.ts';
 import { statusOf } from '../../../canary/status.ts';
 import type { Facts } from '../facts.ts';
 import { stableFromReplicaSets } from '../stable.ts';
-import { RELEASED, type RowOutcome } from './row.ts';
+import { type RowOutcome, released } from './row.ts';
 
 /** So that how to go on still fits into the warning. */
 const MAX_REASON = 80;
@@ -23,15 +23,19 @@ export async function unchanged(facts: Facts): Promise<RowOutcome | undefined> {
  */
 async function releasesUnseenVersion({ old, asksForPause, reads, hash }: Facts): Promise<boolean> {
   if (!old?.spec.paused || asksForPause) return false;
-  const stable = stableFromReplicaSets(await reads.replicaSets(old));
-  return stable !== undefined && templateHash(stable.spec.template) !== hash;
+  const replicaSets = await reads.replicaSets(old);
+  const stable = stableFromReplicaSets(replicaSets);
+  if (stable) return templateHash(stable.spec.template) !== hash;
+  // While no pod is available, a version that has a ReplicaSet has been seen before.
+  return !replicaSets.some((rs) => templateHash(rs.spec.template) === hash);
 }
 
 /** Row 7: back to the version that serves. */
-export function revert({ run, hash, input }: Facts): RowOutcome | undefined {
+export function revert(facts: Facts): RowOutcome | undefined {
+  const { run, hash, input } = facts;
   if (!run || run.stable !== hash) return undefined;
   return {
-    change: RELEASED,
+    change: released(facts),
     warnings: [`canary of ${input.name} cancelled: back to the stable version`],
     audit: { run: run.id },
   };
@@ -62,5 +66,7 @@ function describe({ input, object, old }: Facts, run: Run): string {
   if (run.phase === 'promoting') return `this version of ${input.name} is being promoted`;
   const status = statusOf(old ?? object);
   const weight = status?.run === run.id ? `${status.phase}, ${status.weight} % of the requests` : 'starting';
+  if (run.order?.command === 'pause')
+    return `canary of ${input.name} is paused by ${run.order.requester} (run ${run.id}: ${weight}); go on with: kubectl annotate deployment/${input.name} ${COMMAND}=resume`;
   return `canary of ${input.name} is on (run ${run.id}: ${weight}); follow it with: kubectl rollout status deployment/${input.name}`;
 }

@@ -1,11 +1,9 @@
-import { rolloutComplete } from '../../../canary/conditions.ts';
-import { templateHash } from '../../../canary/hash.ts';
 import { runId } from '../../../canary/names.ts';
 import type { Run } from '../../../canary/run.ts';
 import type { CanarySpec } from '../../../canary/spec.ts';
 import type { Facts } from '../facts.ts';
 import { workloadProblem } from '../spec.ts';
-import { servingHash, stableFromReplicaSets } from '../stable.ts';
+import { stableHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
 import { passThrough } from './native.ts';
 import { type RowOutcome, recorded, timeOf } from './row.ts';
@@ -29,17 +27,6 @@ export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
   if (problem) return problem;
   const run = newRun(facts, spec, stable);
   return { change: recorded(run), warnings: [announce(facts, run)], audit: { run: run.id } };
-}
-
-/** Hash of the version that serves: the recorded one, else the stored template once it is fully rolled out, else what most pods run. */
-async function stableHash(facts: Facts): Promise<string | undefined> {
-  const { run, old, oldHash, reads } = facts;
-  if (run) return servingHash(facts, run);
-  if (!old) return undefined;
-  // Behind a pause the stored template runs nowhere.
-  if (!old.spec.paused && rolloutComplete(old)) return oldHash;
-  const stable = stableFromReplicaSets(await reads.replicaSets(old));
-  return stable && templateHash(stable.spec.template);
 }
 
 function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stable: string): Run {

@@ -1,7 +1,8 @@
 import { AVAILABLE, conditionOf } from '../../../canary/conditions.ts';
 import type { Deployment } from '../../../kube/types.ts';
 import type { Facts } from '../facts.ts';
-import { ENDED, pauseIsOurs, RELEASED, type RowOutcome } from './row.ts';
+import { promotedWithin } from './promoted.ts';
+import { pauseIsOurs, type RowOutcome, released } from './row.ts';
 
 /** Shorter outages may be the workload's ordinary life: one probe missed, a node drained. */
 const BROKEN_AFTER_MS = 30_000;
@@ -13,11 +14,21 @@ export function pausedByUser(facts: Facts): RowOutcome | undefined {
   return !facts.run && facts.asksForPause && !pauseIsOurs(facts) ? {} : undefined;
 }
 
-/** Row 11: the user wants no analysis. A spec that cannot be read is refused at the hold: it must not keep a broken workload from its fix. */
+/**
+ * Row 11: the user wants no analysis, or not of a version that has just been promoted here. A spec that cannot be read is refused at the
+ * hold: it must not keep a broken workload from its fix.
+ */
 export async function skipAnalysis(facts: Facts): Promise<RowOutcome | undefined> {
   const { spec } = await facts.analysis();
-  if (!spec?.skipAnalysis) return undefined;
-  return passThrough(facts, `skipAnalysis is set: ${facts.input.name} rolls out without canary analysis`);
+  if (!spec) return undefined;
+  const { name } = facts.input;
+  if (spec.skipAnalysis) return passThrough(facts, `skipAnalysis is set: ${name} rolls out without canary analysis`);
+  const promoted = await promotedWithin(spec.rollbackWindow.revisions, facts);
+  if (!promoted) return undefined;
+  return passThrough(
+    facts,
+    `this version of ${name} was promoted at ${promoted.time}, within rollbackWindow: it rolls out without canary analysis`,
+  );
 }
 
 /** Row 12: a broken workload can always be fixed. */
@@ -33,7 +44,7 @@ export function nothingStable(facts: Facts): RowOutcome | undefined {
 
 /** Ends a run and lets Kubernetes roll; a pause of the user's own stays. */
 export function passThrough(facts: Facts, warning: string): RowOutcome {
-  return { change: pauseIsOurs(facts) ? RELEASED : ENDED, warnings: [warning] };
+  return { change: released(facts), warnings: [warning] };
 }
 
 function brokenBecause(old: Deployment, object: Deployment, now: Date): string | undefined {

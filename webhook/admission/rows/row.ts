@@ -32,6 +32,9 @@ export const recorded = (run: Run): Change => ({
 /** Times in warnings and annotations: RFC 3339, whole seconds. */
 export const timeOf = (now: Date): string => now.toISOString().replace(/\.\d+Z$/, 'Z');
 
+/** Ends a run; a pause of the user's own, which only a promotion can have, stays. */
+export const released = (facts: Facts): Change => (pauseIsOurs(facts) ? RELEASED : ENDED);
+
 /** The pause in force is ours and not the user's own. */
 export const pauseIsOurs = ({ run, leftPaused }: Facts): boolean =>
   leftPaused || run?.phase === 'held' || run?.phase === 'rejected';

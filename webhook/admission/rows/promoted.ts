@@ -1,0 +1,54 @@
+import { PROMOTED } from '../../../canary/annotations.ts';
+import type { Run } from '../../../canary/run.ts';
+import { MAX_ROLLBACK_REVISIONS } from '../../../canary/spec.ts';
+import type { Facts } from '../facts.ts';
+import { stableHash } from '../stable.ts';
+import { timeOf } from './row.ts';
+
+/** The one that serves, and those before it that a spec may ask for. */
+const MAX_PROMOTED = MAX_ROLLBACK_REVISIONS + 1;
+
+/** A version that its analysis, or an order, promoted here. */
+export interface Promoted {
+  hash: string;
+  /** RFC 3339. */
+  time: string;
+}
+
+/** The versions promoted on this Deployment, newest first; an unreadable record counts as none. */
+export function readPromoted(text: string | undefined): Promoted[] {
+  try {
+    const value: unknown = JSON.parse(text ?? '[]');
+    return Array.isArray(value) ? value.filter((v) => typeof v?.hash === 'string' && typeof v?.time === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+const stored = ({ old }: Facts): Promoted[] => readPromoted(old?.metadata.annotations?.[PROMOTED]);
+
+/** The record with the run's version in front. */
+export function withPromoted(run: Run, facts: Facts): Record<string, string> {
+  const others = stored(facts).filter(({ hash }) => hash !== run.hash);
+  const entry: Promoted = { hash: run.hash, time: timeOf(facts.input.now) };
+  return { [PROMOTED]: JSON.stringify([entry, ...others].slice(0, MAX_PROMOTED)) };
+}
+
+/** The record without the run's version, which was rejected this time; nothing where it is not in it. */
+export function withoutPromoted(run: Run, facts: Facts): Record<string, string | null> {
+  const all = stored(facts);
+  const others = all.filter(({ hash }) => hash !== run.hash);
+  if (others.length === all.length) return {};
+  return { [PROMOTED]: others.length > 0 ? JSON.stringify(others) : null };
+}
+
+/** The entry of the request's version if it is among so many promoted ones before the one that serves. */
+export async function promotedWithin(revisions: number, facts: Facts): Promise<Promoted | undefined> {
+  const all = stored(facts);
+  if (revisions === 0 || !all.some(({ hash }) => hash === facts.hash)) return undefined;
+  const serving = await stableHash(facts);
+  return all
+    .filter(({ hash }) => hash !== serving)
+    .slice(0, revisions)
+    .find(({ hash }) => hash === facts.hash);
+}
