@@ -2,6 +2,7 @@ import { COMMAND } from '../../../canary/annotations.ts';
 import { runId } from '../../../canary/names.ts';
 import { clip, type Run } from '../../../canary/run.ts';
 import type { Facts } from '../facts.ts';
+import { roomProblem } from '../room.ts';
 import { servingHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
 import { deny, type RowOutcome, recorded, timeOf } from './row.ts';
@@ -61,6 +62,8 @@ async function retry(facts: Facts): Promise<RowOutcome | Denied> {
     time: timeOf(input.now),
     spec,
   };
+  const tooLarge = roomProblem(facts, next);
+  if (tooLarge) return tooLarge;
   return {
     change: recorded(next),
     warnings: [`canary of ${input.name} started again: run ${next.id}`],
