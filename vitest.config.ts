@@ -12,7 +12,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             '{canary,kube,webhook,analyzer,certs,cli}/**/*.test.ts',
-            'test/{cluster,fixtures,golden,demo,bench}/**/*.test.ts',
+            'test/{cluster,fixtures,golden,demo,bench,hostile}/**/*.test.ts',
           ],
         },
       },
