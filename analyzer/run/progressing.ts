@@ -7,6 +7,7 @@ import { plansOf } from '../judge/plans.ts';
 import { type CheckVerdict, judgeCheck } from '../judge/thresholds.ts';
 import type { Context } from './context.ts';
 import { fail } from './failure.ts';
+import { warnOfLostStable } from './lost-stable.ts';
 import { awaitReady } from './preparing.ts';
 import { report } from './report.ts';
 import { expectStanding, pause, primaryOf, runOnPrimary, settleEndpoints } from './wait.ts';
@@ -50,6 +51,7 @@ function nextCheck(ctx: Context, lastMs: number): number {
 async function check(ctx: Context, hooks: HookResult[]): Promise<AnalyzerPhase | undefined> {
   expectStanding(ctx, 'held');
   const { spec } = runOnPrimary(ctx);
+  warnOfLostStable(ctx);
   // Whoever applied the routes anew since the last look took the weight out of them.
   await ctx.canary!.router.setWeight(ctx.status.weight);
   const verdict = await look(ctx, hooks);
