@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { comparedQuery } from '../guard/names.ts';
 import { bucketsOf } from './duration.ts';
 import { evaluateMetrics } from './evaluate.ts';
 import { createPrometheus, MetricsError, samplesOf } from './prometheus.ts';
@@ -195,19 +196,35 @@ describe('names in queries', () => {
     );
   });
 
-  test('every interpolated value of every query is one', () => {
+  /** The strings of a query, and what it is without them. */
+  function taken(query: string): { strings: string[]; frame: string } {
+    const strings: string[] = [];
+    let frame = '';
+    let rest = query;
+    for (let at = rest.indexOf('"'); at >= 0; at = rest.indexOf('"')) {
+      frame += `${rest.slice(0, at)}""`;
+      const string = unquoted(rest.slice(at));
+      strings.push(string.value);
+      rest = string.rest;
+    }
+    return { strings, frame: frame + rest };
+  }
+
+  test('every interpolated value of every query is one: what is around them is always the same', () => {
     fc.assert(
       fc.property(nasty, nasty, nasty, fc.constantFrom('callers', 'pods'), (namespace, service, workload, side) => {
         for (const query of [requestsQuery, durationQuery]) {
-          const values: string[] = [];
-          let rest = query(side, { namespace, service, workload });
-          for (let at = rest.indexOf('"'); at >= 0; at = rest.indexOf('"')) {
-            const string = unquoted(rest.slice(at));
-            values.push(string.value);
-            rest = string.rest;
-          }
-          expect(values.slice(1)).toEqual([side === 'callers' ? service : workload, namespace]);
-          expect(rest).toBe('}');
+          const { strings, frame } = taken(query(side, { namespace, service, workload }));
+          expect(strings.slice(1)).toEqual([side === 'callers' ? service : workload, namespace]);
+          expect(frame).toBe(taken(query(side, { namespace: 'n', service: 's', workload: 'w' })).frame);
+        }
+        const names = (n: string, s: string, w: string) => ({
+          ...{ namespace: n, service: s, workload: w },
+          ...{ canaryService: `${s}-canary`, canaryWorkload: `${w}-canary` },
+        });
+        for (const counted of ['errors', 'latency'] as const) {
+          const { frame } = taken(comparedQuery(counted, names(namespace, service, workload)));
+          expect(frame).toBe(taken(comparedQuery(counted, names('n', 's', 'w'))).frame);
         }
       }),
     );

@@ -7,6 +7,7 @@ import { readSpec } from '../../canary/spec.ts';
 import { statusAnnotation } from '../../canary/status.ts';
 import type { Deployment } from '../../kube/types.ts';
 import { decide } from './decide.ts';
+import { RESERVED_BYTES } from './room.ts';
 import type { Outcome, Reads } from './types.ts';
 
 // State that somebody else writes: none of it may come through, whoever sends it and whatever else the request does.
@@ -216,7 +217,7 @@ describe('room', () => {
   test('a run is held where its record and what it writes later fit, and refused at one byte more', async () => {
     const small = await holdAt(1000);
     const record = bytesOf(runAnnotations(runOf(stored(deployment('v2', filled(1000)), small))!));
-    const most = LIMIT - record - 16 * 1024;
+    const most = LIMIT - record - RESERVED_BYTES;
     expect(await holdAt(most)).toMatchObject({ allowed: true, audit: { row: 'hold' } });
     expect(await holdAt(most + 1)).toMatchObject({
       allowed: false,
