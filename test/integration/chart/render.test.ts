@@ -181,6 +181,7 @@ test.each<[string, Values, string]>([
   const { spec } = find<Manifest & { spec: { template: { spec: { containers: { image: string }[] } } } }>(
     manifests,
     'Deployment',
+    'sidestep-webhook',
   );
   expect(spec.template.spec.containers[0]!.image).toBe(image);
   expect(environment(manifests, {})['ANALYZER_IMAGE']).toBe(image);
