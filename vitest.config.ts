@@ -10,9 +10,10 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: ['test/fast-check.ts'],
           include: [
             '{canary,kube,webhook,analyzer,certs,cli}/**/*.test.ts',
-            'test/{cluster,fixtures,golden,demo,bench}/**/*.test.ts',
+            'test/{cluster,fixtures,golden,demo,bench,hostile}/**/*.test.ts',
           ],
         },
       },

@@ -50,7 +50,9 @@ export function readText(text: string, source: SpecSource): SpecText | { problem
 }
 
 const explained = (message: string): string =>
-  /stack/i.test(message) ? 'it is nested too deeply' : message.replace(/^\w*Error: |; please use .*/g, '');
+  /stack/i.test(message)
+    ? 'it is nested too deeply'
+    : message.replace(/^\w*Error: |; please use .*/g, '').toWellFormed();
 
 type Fields = Map<YAMLMap, Map<string, Pair>>;
 

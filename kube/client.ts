@@ -146,7 +146,8 @@ class Connection {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const send = this.#base.protocol === 'http:' ? httpRequest : request;
       const req = send(options, resolve);
-      req.on('error', (e) => reject(unreachable(c, e)));
+      // An answer that changes the protocol ends a request without an error.
+      req.on('error', (e) => reject(unreachable(c, e))).on('close', () => reject(unreachable(c, 'closed')));
       req.end(payload);
     });
     if (response.statusCode! >= 200 && response.statusCode! < 300) return response;

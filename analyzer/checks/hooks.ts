@@ -1,5 +1,5 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { parseDuration } from '../../canary/duration.ts';
@@ -18,10 +18,14 @@ export interface HookPayload {
   metadata: Record<string, string>;
 }
 
+type Send = (options: RequestOptions, use: (response: IncomingMessage) => void) => ClientRequest;
+
 export interface HookDeps extends GuardOptions {
   signal: AbortSignal;
   /** Resolves a host once; the connection goes to the very address that was checked. */
   resolve?: (host: string) => Promise<{ address: string; family: number }>;
+  /** Sends a request; by default over the network. */
+  send?: Send;
 }
 
 /** Hooks answer with a status; a body is read only so that the connection can end. */
@@ -37,21 +41,17 @@ export async function callHook(
     const target = new URL(url);
     const guarded = guardHost(target, deps);
     if ('refused' in guarded) return { name, passed: false, message: `webhook ${name}: ${guarded.refused}` };
-    const address = await (deps.resolve ?? resolveOnce)(guarded.host);
+    const signal = AbortSignal.any([deps.signal, AbortSignal.timeout(parseDuration(timeout)!)]);
+    const address = await orAborted((deps.resolve ?? resolveOnce)(guarded.host), signal);
     if (!addressAllowed(address.address, deps))
       return {
         name,
         passed: false,
         message: `webhook ${name}: host ${guarded.host} has an address that hooks must not call`,
       };
-    const signal = AbortSignal.any([deps.signal, AbortSignal.timeout(parseDuration(timeout)!)]);
-    const status = await post(
-      target,
-      guarded.host,
-      address,
-      JSON.stringify({ ...payload, metadata } satisfies HookPayload),
-      signal,
-    );
+    const body = JSON.stringify({ ...payload, metadata } satisfies HookPayload);
+    const send = deps.send ?? (target.protocol === 'https:' ? httpsRequest : httpRequest);
+    const status = await post(send, target, guarded.host, address, body, signal);
     const passed = status >= 200 && status < 300;
     return { name, passed, message: passed ? `webhook ${name} passed` : `webhook ${name} answered ${status}` };
   } catch (e) {
@@ -64,6 +64,16 @@ export async function callHook(
   }
 }
 
+/** The look-up of a name cannot be ended; it can be left alone. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
 const resolveOnce = (host: string): Promise<{ address: string; family: number }> =>
   dnsLookup(host.replace(/^\[|\]$/g, ''));
 
@@ -72,13 +82,13 @@ const codeOf = (e: unknown): string =>
   (e as NodeJS.ErrnoException | undefined)?.code ?? (e instanceof Error ? e.name : 'error');
 
 async function post(
+  send: Send,
   target: URL,
   host: string,
   { address, family }: { address: string; family: number },
   body: string,
   signal: AbortSignal,
 ): Promise<number> {
-  const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
   // Asked for a second time the name might have another address.
   const lookup: LookupFunction = (_host, options, callback) =>
     options.all ? callback(null, [{ address, family }]) : callback(null, address, family);
@@ -97,7 +107,8 @@ async function post(
       },
       resolve,
     );
-    req.on('error', reject);
+    // An answer that changes the protocol ends a request without an error.
+    req.on('error', reject).on('close', () => reject(new Error('closed')));
     req.end(body);
   });
   await drain(response);

@@ -1,4 +1,5 @@
 import type { Growth } from './counters.ts';
+import { parseCount } from './prometheus.ts';
 
 /** Requests up to a bound. */
 export interface Bucket {
@@ -12,7 +13,7 @@ export interface Bucket {
 export function bucketsOf(growths: Growth[]): Bucket[] {
   const counts = new Map<number, number>();
   for (const { labels, count } of growths) {
-    const le = labels['le'] === '+Inf' ? Number.POSITIVE_INFINITY : Number(labels['le'] ?? Number.NaN);
+    const le = labels['le'] === '+Inf' ? Number.POSITIVE_INFINITY : parseCount(labels['le']);
     if (!Number.isNaN(le)) counts.set(le, (counts.get(le) ?? 0) + count);
   }
   const buckets = [...counts].map(([le, count]) => ({ le, count })).sort((a, b) => a.le - b.le);

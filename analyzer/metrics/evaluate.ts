@@ -41,6 +41,12 @@ const MEASURES: Record<MetricName, Measure> = {
   'request-duration': measureDuration,
 };
 
+/** The spec in a run's record was checked by whichever version of the webhook wrote it. */
+function measureOf(name: string): Measure {
+  if (!Object.hasOwn(MEASURES, name)) throw new MetricsError('this analyzer does not know the metric');
+  return MEASURES[name as MetricName];
+}
+
 /** Reads every metric of a spec at a moment. Never rejects for what Prometheus does: that is a reading without a value. */
 export async function evaluateMetrics(options: EvaluateOptions): Promise<Evaluation> {
   const results = await Promise.all(options.metrics.map((metric) => readMetric(metric, options)));
@@ -59,7 +65,7 @@ async function readMetric(
   const from = new Date(Math.max(options.now.getTime() - windowMs, options.trafficSince.getTime()));
   const seconds = Math.round((options.now.getTime() - from.getTime()) / 1000);
   try {
-    const { value, requests, text } = await MEASURES[name](options, from);
+    const { value, requests, text } = await measureOf(name)(options, from);
     if (value === undefined)
       return {
         reading: { name, verdict: 'no-data', message: `no requests reached the canary in ${seconds}s` },

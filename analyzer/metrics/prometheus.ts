@@ -56,7 +56,8 @@ async function post(target: URL, form: string, signal: AbortSignal): Promise<str
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const req = send(target, { method: 'POST', headers, signal }, resolve);
-      req.on('error', reject);
+      // An answer that changes the protocol ends a request without an error.
+      req.on('error', reject).on('close', () => reject(new Error('the connection was closed')));
       req.end(form);
     });
     const body = await readBounded(response);
@@ -109,10 +110,15 @@ export function samplesOf(body: string): Sample[] {
   return result.map(sampleOf);
 }
 
+/** How Go writes a number that is finite and not negative. JavaScript would also read an empty text, white space and `0x10`. */
+const COUNT = /^\d{1,400}(?:\.\d{1,400})?(?:e[+-]?\d{1,3})?$/i;
+export const parseCount = (text: unknown): number =>
+  typeof text === 'string' && COUNT.test(text) ? Number(text) : Number.NaN;
+
 function sampleOf(series: { metric?: Record<string, string>; value?: [number, string] }): Sample {
   const text = series?.value?.[1];
-  const value = typeof text === 'string' && text !== '' ? Number(text) : Number.NaN;
-  if (!Number.isFinite(value) || value < 0)
+  const value = parseCount(text);
+  if (!Number.isFinite(value))
     throw new MetricsError(`Prometheus answered with a value that is no count: ${String(text).slice(0, 40)}`);
   return { labels: series.metric ?? {}, value };
 }

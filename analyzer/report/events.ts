@@ -9,6 +9,9 @@ import type { KubeObject } from '../../kube/types.ts';
 /** Longest message that the API server takes in an Event. */
 const MAX_MESSAGE = 1000;
 
+/** Names end at 253 characters, and neither part of one may end with a dash or a dot. */
+const head = (name: string): string => name.slice(0, 230).replace(/[-.]+$/, '');
+
 interface Event extends KubeObject {
   involvedObject: { apiVersion: string; kind: string; namespace: string; name: string; uid: string };
   type: 'Normal' | 'Warning';
@@ -44,7 +47,7 @@ export function createEvents(client: KubeClient, log: Log, target: EventTarget, 
     const object: Event = {
       apiVersion: EVENTS.apiVersion,
       kind: EVENTS.kind,
-      metadata: { name: `${name.slice(0, 230)}.${digest([uid, now().getTime(), sequence++], 16)}`, namespace },
+      metadata: { name: `${head(name)}.${digest([uid, now().getTime(), sequence++], 16)}`, namespace },
       involvedObject: { apiVersion: DEPLOYMENTS.apiVersion, kind: DEPLOYMENTS.kind, namespace, name, uid },
       type,
       reason,

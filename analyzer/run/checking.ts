@@ -8,6 +8,7 @@ import { plansOf } from '../judge/plans.ts';
 import { type CheckVerdict, judgeCheck } from '../judge/thresholds.ts';
 import type { Context } from './context.ts';
 import { fail } from './failure.ts';
+import { warnOfLostStable } from './lost-stable.ts';
 import { report } from './report.ts';
 import type { Standing } from './standing.ts';
 import { expectStanding, pause, runOnPrimary } from './wait.ts';
@@ -25,6 +26,7 @@ export async function nextCheck(
   const hooks = ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx));
   await Promise.all([pause(ctx, atMs - ctx.clock.now().getTime(), expected), hooks]);
   expectStanding(ctx, expected);
+  warnOfLostStable(ctx);
   await ctx.canary!.router.setWeight(ctx.status.weight);
   return { atMs, verdict: await look(ctx, await hooks) };
 }

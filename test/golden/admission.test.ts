@@ -94,6 +94,7 @@ const runOf = ({ phase, version: name = 'v2', interrupted, message, order }: Non
 function readsOf({ replicaSets = [], configMaps = {} }: Case): Reads {
   return {
     configMap: async (_ns, name) => (configMaps[name] ? { metadata: { name }, data: configMaps[name] } : undefined),
+    deployment: async () => base,
     replicaSets: async () =>
       replicaSets.map((rs, i): ReplicaSet => {
         const { template } = version(rs.version).spec;

@@ -95,6 +95,7 @@ function reads(change: Partial<Reads> = {}): Reads & { asked: string[] } {
   const asked: string[] = [];
   const all: Reads = {
     configMap: async () => undefined,
+    deployment: async (_, name) => deployment({ name }),
     replicaSets: async () => [],
     mayCreateVirtualServices: async () => false,
     ...change,
@@ -104,6 +105,10 @@ function reads(change: Partial<Reads> = {}): Reads & { asked: string[] } {
     configMap: (namespace, name) => {
       asked.push(`configMap ${namespace}/${name}`);
       return all.configMap(namespace, name);
+    },
+    deployment: (namespace, name) => {
+      asked.push(`deployment ${namespace}/${name}`);
+      return all.deployment(namespace, name);
     },
     replicaSets: (d) => {
       asked.push('replicaSets');
@@ -146,7 +151,7 @@ describe('reads', () => {
       asked,
       SETTINGS,
     );
-    expect(asked.asked).toEqual(['configMap shop/settings', 'replicaSets']);
+    expect(asked.asked).toEqual(['configMap shop/settings', 'deployment shop/reviews', 'replicaSets']);
     expect(runOf(patched(deployment({ annotations }), outcome))?.spec.analysis.threshold).toBe(3);
   });
 

@@ -86,6 +86,7 @@ function remembered(reads: Reads): Reads {
   let known: ReturnType<Reads['replicaSets']> | undefined;
   return {
     configMap: (namespace, name) => reads.configMap(namespace, name),
+    deployment: (namespace, name) => reads.deployment(namespace, name),
     replicaSets: (deployment) => {
       known ??= reads.replicaSets(deployment);
       return known;

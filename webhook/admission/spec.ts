@@ -51,7 +51,7 @@ function describeSources(problems: SpecProblem[], configMap: string | undefined)
 
 async function configMapText(
   name: string,
-  { input, reads }: Facts,
+  { input, reads, old }: Facts,
 ): Promise<{ text: string; denied?: undefined } | { denied: Denied }> {
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name)) {
     return refuse(
@@ -60,7 +60,13 @@ async function configMapText(
     );
   }
   try {
-    const configMap = await reads.configMap(input.namespace, name);
+    const [configMap, stored] = await Promise.all([
+      reads.configMap(input.namespace, name),
+      old && reads.deployment(input.namespace, input.name),
+    ]);
+    // What a ConfigMap says goes into the answer, and whoever reaches the webhook can send a review: it must be of what is stored.
+    if (old && (!stored || stored.metadata.uid !== old.metadata.uid))
+      return refuse(`the request is not about the Deployment ${input.name} that namespace ${input.namespace} has`, 409);
     const text = configMap?.data?.[keys.SPEC_FROM_KEY];
     if (text !== undefined) return { text };
     const missing = configMap ? `has no key ${keys.SPEC_FROM_KEY}` : `does not exist in namespace ${input.namespace}`;

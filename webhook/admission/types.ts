@@ -26,6 +26,8 @@ export interface AdmissionInput {
 /** All that a decision may look up. Each rejects when the API server cannot answer; the request is then refused, not guessed. */
 export interface Reads {
   configMap(namespace: string, name: string): Promise<ConfigMap | undefined>;
+  /** The stored Deployment of this name. */
+  deployment(namespace: string, name: string): Promise<Deployment | undefined>;
   /** The ReplicaSets that this Deployment owns. */
   replicaSets(deployment: Deployment): Promise<ReplicaSet[]>;
   mayCreateVirtualServices(requester: Requester, namespace: string): Promise<boolean>;

@@ -12,6 +12,11 @@ export const BODY_TIMEOUT_MS = 5000;
  * us many large ones must not push the process over its memory limit, because parsed they take several times as much.
  */
 export const MAX_HELD_BYTES = 2 * MAX_BODY_BYTES;
+/**
+ * What Node.js keeps for each piece of a body beside its bytes. Pieces of an honest body are some 16 KiB; a sender that makes each of one
+ * byte would otherwise have a hundred times the bytes that are counted.
+ */
+const BYTES_PER_PIECE = 256;
 
 /** A request whose body will not be read to its end: the HTTP status says why. */
 export class BodyError extends Error {
@@ -52,9 +57,11 @@ export class BodyReader {
    */
   async read<T>(request: IncomingMessage, use: (body: Buffer) => Promise<T>): Promise<T> {
     let bytes = 0;
+    let heldBytes = 0;
     const count = (more: number) => {
       bytes += more;
-      this.#heldBytes += more;
+      heldBytes += more + BYTES_PER_PIECE;
+      this.#heldBytes += more + BYTES_PER_PIECE;
       if (bytes > this.#maxBytes) throw new BodyError(413, `the body is longer than ${this.#maxBytes} bytes`);
       if (this.#heldBytes > this.#maxHeldBytes)
         throw new BodyError(503, 'too many large requests at the same time; try again');
@@ -63,7 +70,7 @@ export class BodyReader {
       if (Number(request.headers['content-length'] ?? 0) > this.#maxBytes) count(this.#maxBytes + 1);
       return await use(await this.#collect(request, count));
     } finally {
-      this.#heldBytes -= bytes;
+      this.#heldBytes -= heldBytes;
     }
   }
 

@@ -1,6 +1,6 @@
 import type { KubeClient } from '../../kube/client.ts';
 import { isNotFound } from '../../kube/errors.ts';
-import { CONFIG_MAPS, pathOf, REPLICA_SETS, SUBJECT_ACCESS_REVIEWS } from '../../kube/resources.ts';
+import { CONFIG_MAPS, DEPLOYMENTS, pathOf, REPLICA_SETS, SUBJECT_ACCESS_REVIEWS } from '../../kube/resources.ts';
 import { formatSelector } from '../../kube/selectors.ts';
 import type { ConfigMap, Deployment, ReplicaSet } from '../../kube/types.ts';
 import type { Reads, Requester } from '../admission/types.ts';
@@ -12,14 +12,8 @@ const TIMEOUT_MS = 1000;
 export function apiReads(client: KubeClient): Reads {
   const options = { timeoutMs: TIMEOUT_MS };
   return {
-    configMap: async (namespace, name) => {
-      try {
-        return await client.get<ConfigMap>(CONFIG_MAPS, { namespace, name }, options);
-      } catch (e) {
-        if (isNotFound(e)) return undefined;
-        throw e;
-      }
-    },
+    configMap: (namespace, name) => orAbsent(client.get<ConfigMap>(CONFIG_MAPS, { namespace, name }, options)),
+    deployment: (namespace, name) => orAbsent(client.get<Deployment>(DEPLOYMENTS, { namespace, name }, options)),
     replicaSets: async ({ metadata: { namespace, uid }, spec: { selector } }: Deployment) => {
       const query = { labelSelector: formatSelector(selector) };
       const { items } = await client.list<ReplicaSet>(REPLICA_SETS, { namespace }, { ...options, query });
@@ -36,6 +30,15 @@ export function apiReads(client: KubeClient): Reads {
       return answer.status?.allowed === true;
     },
   };
+}
+
+async function orAbsent<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (e) {
+    if (isNotFound(e)) return undefined;
+    throw e;
+  }
 }
 
 function accessReview({ username, uid, groups, extra }: Requester, namespace: string) {

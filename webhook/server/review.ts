@@ -1,5 +1,5 @@
-import type { Deployment } from '../../kube/types.ts';
 import type { AdmissionInput, Denied, Outcome, Requester } from '../admission/types.ts';
+import { isDeployment, isMap, type Json } from './deployment.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 const KIND = 'AdmissionReview';
@@ -16,9 +16,6 @@ export type ParsedReview =
   | { uid: string; input: AdmissionInput; problem?: undefined }
   | { uid: string; input?: undefined; problem: Denied };
 
-type Json = Record<string, unknown>;
-
-const isMap = (v: unknown): v is Json => typeof v === 'object' && v !== null && !Array.isArray(v);
 const textOr = (v: unknown, otherwise: string): string => (typeof v === 'string' ? v : otherwise);
 
 /** Reads the body of a call. Never throws: whatever it is, it comes from the network. */
@@ -47,7 +44,7 @@ function parseRequest(uid: string, request: Json, now: Date): ParsedReview {
     return bad(uid, 'the request is not about a Deployment of apps/v1 itself; this webhook is for nothing else');
   }
   if (operation !== 'CREATE' && operation !== 'UPDATE')
-    return bad(uid, `the operation is ${JSON.stringify(operation ?? null).slice(0, 60)}; allowed: CREATE, UPDATE`);
+    return bad(uid, `the operation is ${shown(operation)}; allowed: CREATE, UPDATE`);
   if (!isDeployment(object)) return bad(uid, 'the object is not a complete Deployment');
   if (operation === 'UPDATE' && !isDeployment(oldObject)) return bad(uid, 'the oldObject is not a complete Deployment');
   const requester = requesterOf(userInfo);
@@ -92,28 +89,19 @@ const bad = (uid: string, message: string): ParsedReview => ({
 });
 
 /** Kind and version as the body claims them, never more than a line. */
-const named = ({ kind, apiVersion }: Json): string =>
-  `${JSON.stringify(kind ?? null)} of ${JSON.stringify(apiVersion ?? null)}`.slice(0, 120);
+const named = ({ kind, apiVersion }: Json): string => `${shown(kind)} of ${shown(apiVersion)}`;
 
-/** The parts that decisions read without asking. What the API server sends has been validated; others may call, too. */
-function isDeployment(v: unknown): v is Deployment {
-  if (!isMap(v) || !isMap(v['metadata']) || !isMap(v['spec'])) return false;
-  const { metadata, spec, status } = v as { metadata: Json; spec: Json; status?: unknown };
-  const { template, selector } = spec;
-  return (
-    isMap(template) &&
-    isMap(template['spec']) &&
-    Array.isArray(template['spec']['containers']) &&
-    isMap(selector) &&
-    (template['metadata'] === undefined || isMap(template['metadata'])) &&
-    (status === undefined || isMap(status)) &&
-    isTextMap(metadata['annotations']) &&
-    isTextMap(metadata['labels'])
-  );
-}
+/** A value as it stands in the body. Only texts are quoted: what is nested deeply enough cannot even be turned into a text. */
+const shown = (v: unknown): string =>
+  typeof v === 'string'
+    ? JSON.stringify(v.slice(0, 60))
+    : isMap(v)
+      ? 'a map'
+      : Array.isArray(v)
+        ? 'a list'
+        : `${v ?? null}`;
 
-const isTextMap = (v: unknown): boolean =>
-  v === undefined || (isMap(v) && Object.values(v).every((text) => typeof text === 'string'));
+const isTextList = (v: unknown): v is string[] => Array.isArray(v) && v.every((text) => typeof text === 'string');
 
 function requesterOf(v: unknown): Requester | undefined {
   if (!isMap(v) || typeof v['username'] !== 'string') return undefined;
@@ -121,8 +109,8 @@ function requesterOf(v: unknown): Requester | undefined {
   return {
     username,
     ...(typeof uid === 'string' ? { uid } : {}),
-    ...(Array.isArray(groups) ? { groups: groups.map(String) } : {}),
-    ...(isMap(extra) ? { extra: extra as Record<string, string[]> } : {}),
+    ...(isTextList(groups) ? { groups } : {}),
+    ...(isMap(extra) && Object.values(extra).every(isTextList) ? { extra: extra as Record<string, string[]> } : {}),
   };
 }
 
@@ -163,6 +151,6 @@ function denied({ code, message }: Denied): Json {
   return { allowed: false, status: { status: 'Failure', code, message, ...(reason ? { reason } : {}) } };
 }
 
-/** A warning travels in an HTTP header: the API server drops one with control characters altogether. */
+/** A warning travels in an HTTP header: the API server drops one with control characters altogether, those of Latin-1 too. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const oneLine = (text: string): string => text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
+const oneLine = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');

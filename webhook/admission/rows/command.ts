@@ -2,6 +2,7 @@ import { COMMAND } from '../../../canary/annotations.ts';
 import { runId } from '../../../canary/names.ts';
 import type { Order, Run } from '../../../canary/run.ts';
 import type { Facts } from '../facts.ts';
+import { roomProblem } from '../room.ts';
 import { workloadProblem } from '../spec.ts';
 import { servingHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
@@ -107,17 +108,17 @@ async function again(
   const problem = workloadProblem(facts, spec);
   if (problem) return { denied: problem };
   const { message: _message, interrupted: _interrupted, ...rest } = run;
-  return {
-    run: {
-      ...rest,
-      id: runId(object.metadata.uid ?? '', object.metadata.generation ?? 0, run.hash, run.id),
-      phase: 'held',
-      stable: await servingHash(facts, run),
-      requester: input.requester.username,
-      time: timeOf(input.now),
-      spec,
-    },
+  const next: Run = {
+    ...rest,
+    id: runId(object.metadata.uid ?? '', object.metadata.generation ?? 0, run.hash, run.id),
+    phase: 'held',
+    stable: await servingHash(facts, run),
+    requester: input.requester.username,
+    time: timeOf(input.now),
+    spec,
   };
+  const tooLarge = roomProblem(facts, next);
+  return tooLarge ? { denied: tooLarge } : { run: next };
 }
 
 const orderOf = (command: Order['command'], { input }: Facts): Order => ({

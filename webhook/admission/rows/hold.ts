@@ -2,6 +2,7 @@ import { runId } from '../../../canary/names.ts';
 import type { Run } from '../../../canary/run.ts';
 import type { CanarySpec } from '../../../canary/spec.ts';
 import type { Facts } from '../facts.ts';
+import { roomProblem } from '../room.ts';
 import { workloadProblem } from '../spec.ts';
 import { stableHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
@@ -26,6 +27,8 @@ export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
   const problem = workloadProblem(facts, spec);
   if (problem) return problem;
   const run = newRun(facts, spec, stable);
+  const tooLarge = roomProblem(facts, run);
+  if (tooLarge) return tooLarge;
   return { change: recorded(run), warnings: [announce(facts, run)], audit: { run: run.id } };
 }
 
