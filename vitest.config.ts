@@ -10,6 +10,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // Some try every write of a run, or thousands of cases: on a machine that is busy otherwise that takes its time.
+          testTimeout: 60_000,
           setupFiles: ['test/fast-check.ts'],
           include: [
             '{canary,kube,webhook,analyzer,certs,cli}/**/*.test.ts',

@@ -8,7 +8,16 @@ import { install } from '../e2e/support/install.ts';
 import { admission } from './admission.ts';
 import { analyzers, footprint } from './footprint.ts';
 import { report } from './report.ts';
-import { badVersion, failedPromotion, goodVersion, INTERVAL_S, optInAndOut, pushedV3 } from './scenarios.ts';
+import {
+  analyzerGone,
+  badVersion,
+  failedPromotion,
+  goodVersion,
+  INTERVAL_S,
+  optInAndOut,
+  pushedV3,
+  sharedFault,
+} from './scenarios.ts';
 
 // `make bench`: measures on a whole cluster and prints the figures beside Flagger's; the last line is one JSON object. Runs itself again
 // inside the cluster's network. BENCH_RUNS sets how often the two main scenarios are repeated.
@@ -43,24 +52,32 @@ async function measure(): Promise<void> {
     say(`a version that fails every request, run ${i} of ${RUNS}`);
     bad.push(await badVersion({ ERROR_RATE: '1' }));
   }
-  say('a version that fails 20 %, one that is slow, a pushed v3, a promotion that fails, opt-in and opt-out');
-  const [fifth, slow, pushed, stuck, opt] = [
+  say(
+    'thresholds alone, 20 % of failures, slow answers, a pushed v3, a failed promotion, opt-in and opt-out, a shared fault, a lost analyzer',
+  );
+  const [thresholds, fifth, slow, pushed, stuck, opt, shared, gone] = [
+    await badVersion({ ERROR_RATE: '1' }, false),
     await badVersion({ ERROR_RATE: '0.2' }),
     await badVersion({ DELAY_MS: '800' }),
     await pushedV3(),
     await failedPromotion(),
     await optInAndOut(),
+    await sharedFault(),
+    await analyzerGone(),
   ];
   const { markdown, json } = report({
     latency,
     rest,
     good,
     bad,
+    thresholds,
     fifth,
     slow,
     pushed,
     stuck,
     opt,
+    shared,
+    gone,
     analyzers: await analyzers(),
     intervalS: INTERVAL_S,
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}`,

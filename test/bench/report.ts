@@ -1,17 +1,21 @@
 import type { Admission } from './admission.ts';
 import type { Footprint } from './footprint.ts';
-import type { Bad, failedPromotion, Good, optInAndOut, pushedV3 } from './scenarios.ts';
+import type { analyzerGone, Bad, failedPromotion, Good, optInAndOut, pushedV3, sharedFault } from './scenarios.ts';
 
 export interface Figures {
   latency: Admission;
   rest: Footprint;
   good: Good[];
   bad: Bad[];
+  /** Judged by thresholds alone. */
+  thresholds: Bad;
   fifth: Bad;
   slow: Bad;
   pushed: Awaited<ReturnType<typeof pushedV3>>;
   stuck: Awaited<ReturnType<typeof failedPromotion>>;
   opt: Awaited<ReturnType<typeof optInAndOut>>;
+  shared: Awaited<ReturnType<typeof sharedFault>>;
+  gone: Awaited<ReturnType<typeof analyzerGone>>;
   analyzers: { firstWriteMs: number[]; rssMb: number[] };
   intervalS: number;
   machine: string;
@@ -31,7 +35,18 @@ export function report(f: Figures): { markdown: string; json: Record<string, unk
   return { markdown: page(f), json: summary(f) };
 }
 
-function summary({ latency, rest, good, bad, opt, analyzers }: Figures): Record<string, unknown> {
+function summary({
+  latency,
+  rest,
+  good,
+  bad,
+  thresholds,
+  fifth,
+  slow,
+  opt,
+  gone,
+  analyzers,
+}: Figures): Record<string, unknown> {
   return {
     admission_added_p50_ms: latency.addedP50Ms,
     admission_added_p99_ms: latency.addedP99Ms,
@@ -50,6 +65,10 @@ function summary({ latency, rest, good, bad, opt, analyzers }: Figures): Record<
     apply_to_full_v2_s: median(good.map((g) => g.fullS)),
     apply_to_canary_removed_s: median(good.map((g) => g.canaryRemovedS)),
     first_bad_to_zero_weight_s: median(bad.map((b) => b.exposureS)),
+    first_bad_to_zero_weight_thresholds_alone_s: thresholds.exposureS,
+    first_bad_to_zero_weight_fifth_s: fifth.exposureS,
+    first_bad_to_zero_weight_slow_s: slow.exposureS,
+    analyzer_gone_to_zero_weight_s: gone.exposureS,
     failed_user_requests_good: median(good.map((g) => g.failed)),
     failed_user_requests_bad: median(bad.map((b) => b.failed)),
     opt_in_restarts: opt.restarts,
@@ -59,7 +78,7 @@ function summary({ latency, rest, good, bad, opt, analyzers }: Figures): Record<
 }
 
 function page(f: Figures): string {
-  const { latency, rest, good, bad, fifth, slow, pushed, stuck, opt, analyzers } = f;
+  const { latency, rest, good, bad, thresholds, fifth, slow, pushed, stuck, opt, shared, gone, analyzers } = f;
   const row = (...cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
   return [
     '# Performance',
@@ -77,8 +96,24 @@ function page(f: Figures): string {
     row('v2 fails every request: first to last bad answer', all(bad.map((b) => b.exposureS)), '60.0'),
     row('… failed requests', all(bad.map((b) => b.failed)), '579 / 599 / 620'),
     row('… reported as', bad[0]?.reported ?? '', 'no values found, probably not receiving traffic'),
+    row(
+      '… by thresholds alone (`compare: {enabled: false}`): exposure; failed',
+      `${thresholds.exposureS}; ${thresholds.failed}`,
+      '',
+    ),
+    row('… reported then as', thresholds.reported, ''),
     row('v2 fails 20 %: exposure; failed requests', `${fifth.exposureS}; ${fifth.failed}`, '60.0; 122 / 127'),
     row('v2 answers in 800 ms: exposure', slow.exposureS, '60'),
+    row(
+      'both versions fail 30 %, after 6 intervals',
+      `${shared.phase} at ${shared.weight} %, ${shared.failedChecks} failed checks`,
+      'rolled back',
+    ),
+    row(
+      'analyzer killed for good: canary off the users after; failed requests',
+      `${gone.exposureS}; ${gone.failed}`,
+      'exposed 121.6',
+    ),
     row('bad v3 pushed at 20 %: unchecked answers', pushed.unchecked, '92'),
     row(
       'v2 never ready once promoted: ends on; failed requests',

@@ -1,4 +1,5 @@
-import { eventually, sleep } from '../e2e/support/cluster.ts';
+import { eventually, must, sleep } from '../e2e/support/cluster.ts';
+import { NAMESPACE } from '../e2e/support/install.ts';
 import { failures, type LoadStats, seen } from '../e2e/support/load.ts';
 import { inScenario, type Scenario } from '../e2e/support/scenario.ts';
 import * as fixtures from '../fixtures/manifests.ts';
@@ -9,11 +10,12 @@ const STEPS = 5;
 /** Requests of users per second; the load-test hook adds 20 to the canary. */
 const RATE = 100;
 
-const spec = (namespace: string) => ({
+const spec = (namespace: string, compared: boolean) => ({
   progressDeadlineSeconds: 60,
   service: { port: 9080, targetPort: 9080 },
   analysis: {
     interval: `${INTERVAL_S}s`,
+    compare: { enabled: compared },
     threshold: 5,
     maxWeight: STEPS * 10,
     stepWeight: 10,
@@ -37,17 +39,18 @@ const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 /** A scenario as peers.md describes it; the spec names the namespace, so it is put in once that is known. */
 async function measured<T>(
   name: string,
-  options: { optIn?: boolean; replicas?: number },
+  options: { optIn?: boolean; replicas?: number; compared?: boolean; env?: Record<string, string> },
   body: (s: Scenario) => Promise<T>,
 ): Promise<T> {
   let result: T | undefined;
+  const { compared = true, ...rest } = options;
   await inScenario(
     name,
-    { rate: RATE, ...options, objects: (namespace) => fixtures.loadtester({ namespace }), spec: {} },
+    { rate: RATE, ...rest, objects: (namespace) => fixtures.loadtester({ namespace }), spec: {} },
     async (s) => {
-      s.options.spec = spec(s.namespace);
+      s.options.spec = spec(s.namespace, compared);
       await s.kubectl('rollout', 'status', 'deployment/loadtester', '--timeout=60s');
-      if (options.optIn !== false) await s.apply({ version: 'v1' });
+      if (options.optIn !== false) await s.apply({ version: 'v1', ...(options.env ? { env: options.env } : {}) });
       await s.load.reset();
       result = await body(s);
     },
@@ -94,9 +97,9 @@ export interface Bad {
   reported: string;
 }
 
-/** A v2 that fails requests at this rate: how long users meet it, and how often. */
-export function badVersion(env: Record<string, string>): Promise<Bad> {
-  return measured('bad', {}, async (s) => {
+/** A v2 with this fault: how long users meet it, and how often. @param compared false: by thresholds alone, as Flagger judges */
+export function badVersion(env: Record<string, string>, compared = true): Promise<Bad> {
+  return measured('bad', { compared }, async (s) => {
     await s.apply({ version: 'v2', env });
     const status = await s.ended('Failed', 200_000);
     await s.nothingLeft();
@@ -167,4 +170,44 @@ export function failedPromotion(): Promise<{ endsOn: string; failed: number; end
     const versions = Object.keys((await s.load.stats()).totals).map((key) => key.split('|')[1]);
     return { endsOn: [...new Set(versions)].join(' and '), failed, endedS };
   });
+}
+
+/** A fault that both versions have: what becomes of the run. */
+export function sharedFault(): Promise<{ phase: string; failedChecks: number; weight: number }> {
+  const env = { ERROR_RATE: '0.3' };
+  return measured('shared', { env }, async (s) => {
+    await s.apply({ version: 'v2', env });
+    await s.weight(10, 90_000);
+    await sleep(6 * INTERVAL_S * 1000);
+    const { phase, failedChecks, weight } = (await s.status())!;
+    return { phase, failedChecks, weight };
+  });
+}
+
+/** The analyzer's pod is killed at 10 %, and nobody can start another: how long users still meet the canary. */
+export function analyzerGone(): Promise<{ exposureS: number; failed: number }> {
+  return measured('gone', {}, async (s) => {
+    await s.apply({ version: 'v2' });
+    await s.weight(10, 90_000);
+    await scaleWebhook(0);
+    try {
+      const run = (await s.run())!.id;
+      const inOurs = (...args: string[]) => must('kubectl', ['-n', NAMESPACE, ...args]);
+      const { stdout } = await inOurs('get', 'pods', '-l', `sidestep.dev/run=${run}`, '-o', 'name');
+      await inOurs('delete', stdout.trim(), '--force', '--grace-period=0');
+      const killedMs = Date.now();
+      await sleep(45_000);
+      const stats = await s.load.stats();
+      return { exposureS: seconds(seen(stats, 'v2')!.lastMs - killedMs), failed: failures(stats) };
+    } finally {
+      await scaleWebhook(2);
+    }
+  });
+}
+
+async function scaleWebhook(replicas: number): Promise<void> {
+  const inOurs = (...args: string[]) => must('kubectl', ['-n', NAMESPACE, ...args]);
+  await inOurs('scale', 'deployment/sidestep-webhook', `--replicas=${replicas}`);
+  if (replicas > 0) await inOurs('rollout', 'status', 'deployment/sidestep-webhook', '--timeout=60s');
+  else await inOurs('wait', '--for=delete', 'pod', '-l', 'app.kubernetes.io/component=webhook', '--timeout=60s');
 }
