@@ -107,7 +107,7 @@ function page(f: Figures): string {
     row(
       'both versions fail 30 %, after 6 intervals',
       `${shared.phase} at ${shared.weight} %, ${shared.failedChecks} failed checks`,
-      'rolled back',
+      '',
     ),
     row(
       'analyzer killed for good: canary off the users after; failed requests',
