@@ -112,7 +112,7 @@ function page(f: Figures): string {
     row(
       'analyzer killed for good: canary off the users after; failed requests',
       `${gone.exposureS}; ${gone.failed}`,
-      'exposed 121.6',
+      '121.6; 1,183',
     ),
     row('bad v3 pushed at 20 %: unchecked answers', pushed.unchecked, '92'),
     row(
