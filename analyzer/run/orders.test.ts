@@ -292,17 +292,20 @@ describe('a version that a user promotes', () => {
     expect(world.weights()).toEqual([10, 20, 30]);
   });
 
-  test('when it is on its way out already is rejected all the same', async () => {
-    const world = createWorld({ evaluate: () => failing });
-    const ctx = world.attempt();
-    const { restoreRoutes } = ctx.ports;
-    ctx.ports.restoreRoutes = async () => {
-      if (!world.did.includes('restore routes')) world.command('promote');
-      await restoreRoutes();
-    };
-    expect(await runMachine(ctx)).toBe('Failed');
-    expect(runOf(world.primary()!)).toMatchObject({ phase: 'rejected' });
-  });
+  test.each(['promote', 'pause'] as const)(
+    'when it is on its way out already is rejected all the same: %s',
+    async (command) => {
+      const world = createWorld({ evaluate: () => failing });
+      const ctx = world.attempt();
+      ctx.ports.restoreRoutes = async () => {
+        world.command(command);
+        throw new Killed();
+      };
+      await expect(runMachine(ctx)).rejects.toThrow(Killed);
+      expect(await runMachine(world.attempt())).toBe('Failed');
+      expect(runOf(world.primary()!)).toMatchObject({ phase: 'rejected' });
+    },
+  );
 });
 
 describe.each(['pause', 'promote'] as const)('an attempt after too many that died, with the order %s', (command) => {
