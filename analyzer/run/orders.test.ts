@@ -293,14 +293,15 @@ describe('a version that a user promotes', () => {
   });
 
   test.each(['promote', 'pause'] as const)(
-    'when it is on its way out already is rejected all the same: %s',
+    'on its way out already is rejected all the same, whatever is ordered: %s',
     async (command) => {
       const world = createWorld({ evaluate: () => failing });
       const ctx = world.attempt();
-      ctx.ports.restoreRoutes = async () => {
+      const dies = async () => {
         world.command(command);
         throw new Killed();
       };
+      ctx.ports = { ...ctx.ports, restoreRoutes: dies };
       await expect(runMachine(ctx)).rejects.toThrow(Killed);
       expect(await runMachine(world.attempt())).toBe('Failed');
       expect(runOf(world.primary()!)).toMatchObject({ phase: 'rejected' });
