@@ -341,7 +341,7 @@ test('a promotion that its user pauses by spec.paused has its whole deadline aft
 describe('an attempt killed before any of its writes, and followed by another', () => {
   const stories: Record<string, { options: () => WorldOptions; first?: (w: World) => void; end: string }> = {
     'paused at 20 %, resumed later': {
-      options: () => ({ meanwhile: script([atWeight(20), order('pause')], [atSecond(200), order('resume')]) }),
+      options: () => ({ meanwhile: script([atWeight(20), order('pause')], [atSecond(60), order('resume')]) }),
       end: 'Succeeded',
     },
     'paused at 20 %, turning bad': {
