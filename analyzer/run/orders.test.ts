@@ -292,17 +292,21 @@ describe('a version that a user promotes', () => {
     expect(world.weights()).toEqual([10, 20, 30]);
   });
 
-  test('when it is on its way out already is rejected all the same', async () => {
-    const world = createWorld({ evaluate: () => failing });
-    const ctx = world.attempt();
-    const { restoreRoutes } = ctx.ports;
-    ctx.ports.restoreRoutes = async () => {
-      if (!world.did.includes('restore routes')) world.command('promote');
-      await restoreRoutes();
-    };
-    expect(await runMachine(ctx)).toBe('Failed');
-    expect(runOf(world.primary()!)).toMatchObject({ phase: 'rejected' });
-  });
+  test.each(['promote', 'pause'] as const)(
+    'on its way out already is rejected all the same, whatever is ordered: %s',
+    async (command) => {
+      const world = createWorld({ evaluate: () => failing });
+      const ctx = world.attempt();
+      const dies = async () => {
+        world.command(command);
+        throw new Killed();
+      };
+      ctx.ports = { ...ctx.ports, restoreRoutes: dies };
+      await expect(runMachine(ctx)).rejects.toThrow(Killed);
+      expect(await runMachine(world.attempt())).toBe('Failed');
+      expect(runOf(world.primary()!)).toMatchObject({ phase: 'rejected' });
+    },
+  );
 });
 
 describe.each(['pause', 'promote'] as const)('an attempt after too many that died, with the order %s', (command) => {
@@ -337,7 +341,7 @@ test('a promotion that its user pauses by spec.paused has its whole deadline aft
 describe('an attempt killed before any of its writes, and followed by another', () => {
   const stories: Record<string, { options: () => WorldOptions; first?: (w: World) => void; end: string }> = {
     'paused at 20 %, resumed later': {
-      options: () => ({ meanwhile: script([atWeight(20), order('pause')], [atSecond(200), order('resume')]) }),
+      options: () => ({ meanwhile: script([atWeight(20), order('pause')], [atSecond(60), order('resume')]) }),
       end: 'Succeeded',
     },
     'paused at 20 %, turning bad': {

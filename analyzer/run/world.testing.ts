@@ -35,6 +35,8 @@ export interface WorldOptions {
   find?: (weight: number, nowMs: number) => Finding | undefined;
   /** Whether the primary gets through its rollout. */
   promotes?: () => boolean;
+  /** The run interrupted the promotion of this version, whose pods are ready or not. */
+  interrupted?: { hash: string; ready: boolean };
   /** Before each wait: what happens in the world meanwhile. */
   meanwhile?: (world: World) => void;
 }
@@ -66,6 +68,7 @@ export function createWorld({
   earlyPromote = () => false,
   kayenta = () => undefined,
   promotes = () => true,
+  interrupted,
   meanwhile,
 }: WorldOptions = {}) {
   const log = memoryLog();
@@ -88,6 +91,7 @@ export function createWorld({
     requester: 'alice',
     time: '',
     spec: analysis!,
+    ...(interrupted ? { interrupted: interrupted.hash } : {}),
   };
   const cluster = new FakeCluster([
     {
@@ -217,12 +221,12 @@ export function createWorld({
       expectNoTraffic(weight);
       write('remove canary');
     },
-    mixed: async () => false,
+    mixed: async () => interrupted !== undefined && !did.some((d) => d.startsWith('settle on')),
     settle: async (_primary, keep) => {
       write(`settle on ${keep}`);
       return true;
     },
-    versionReady: async () => false,
+    versionReady: async (_primary, hash) => hash === interrupted?.hash && interrupted.ready,
     forget: async (_primary, hash) => write(`forget ${hash}`),
     event: (_type, reason) => did.push(`event ${reason}`),
     written: async () => {},
