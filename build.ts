@@ -1,17 +1,19 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile } from 'esbuild';
 
 /** One bundle per entry point: a process that loads one file starts in a third of the time, and keeps no unused code in memory. */
-const ENTRIES = { webhook: 'webhook/main.ts', analyzer: 'analyzer/main.ts' };
+const ENTRIES = { webhook: 'webhook/main.ts', analyzer: 'analyzer/main.ts', wait: 'cli/main.ts' };
 const ROOT = import.meta.dirname;
 const OUTPUT = join(ROOT, 'dist');
 
-const { metafile } = await build({
+/** The plugin for people's machines, one file for their PATH. */
+const PLUGIN = 'kubectl-sidestep';
+// CommonJS dependencies inside an ES module ask for these.
+const REQUIRE = "import{createRequire}from'node:module';const require=createRequire(import.meta.url);";
+
+const COMMON = {
   absWorkingDir: ROOT,
-  entryPoints: ENTRIES,
-  outdir: OUTPUT,
-  outExtension: { '.js': '.mjs' },
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -20,16 +22,33 @@ const { metafile } = await build({
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
-  metafile: true,
   logLevel: 'warning',
+} satisfies BuildOptions;
+
+const { metafile } = await build({
+  ...COMMON,
+  entryPoints: ENTRIES,
+  outdir: OUTPUT,
+  outExtension: { '.js': '.mjs' },
+  metafile: true,
   // Only for people's kubeconfigs; pods use their own account (kube/connect.ts) and must not pay for it.
   external: ['@kubernetes/client-node'],
-  // CommonJS dependencies inside an ES module ask for these.
-  banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+  banner: { js: REQUIRE },
 });
 writeFileSync(join(OUTPUT, 'licenses.txt'), licenses(metafile));
 
-for (const name of [...Object.keys(ENTRIES).map((entry) => `${entry}.mjs`), 'licenses.txt']) {
+// A file without extension is an ES module to Node where it has no other sign: what is imported says so.
+const plugin = await build({
+  ...COMMON,
+  entryPoints: [ENTRIES.wait],
+  outfile: join(OUTPUT, PLUGIN),
+  metafile: true,
+  banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
+});
+chmodSync(join(OUTPUT, PLUGIN), 0o755);
+writeFileSync(join(OUTPUT, `${PLUGIN}.licenses.txt`), licenses(plugin.metafile));
+
+for (const name of [...Object.keys(ENTRIES).map((entry) => `${entry}.mjs`), 'licenses.txt', PLUGIN]) {
   process.stdout.write(`dist/${name} ${Math.round(statSync(join(OUTPUT, name)).size / 1024)} KiB\n`);
 }
 

@@ -69,12 +69,18 @@ export interface ClusterAccess {
   applyToHTTPSOptions(options: RequestOptions): Promise<void>;
 }
 
+/** What a client may want to hear beside the answers. */
+export interface ClientHooks {
+  /** A text that the API server or an admission webhook has for the person behind the request. */
+  onWarning?: ((text: string) => void) | undefined;
+}
+
 /**
  * A client of one API server. One keep-alive agent for the life of
  * the client; credentials are asked for anew at each call, because a service account's token rotates.
  */
-export function createKubeClient(config: ClusterAccess): KubeClient {
-  const connection = new Connection(config);
+export function createKubeClient(config: ClusterAccess, hooks: ClientHooks = {}): KubeClient {
+  const connection = new Connection(config, hooks);
   const call = <T>(c: Call) => connection.json<T>(c);
   const write = (options: CallOptions | undefined) => ({
     ...options,
@@ -120,14 +126,16 @@ async function listAll<T extends KubeObject>(
 
 class Connection {
   readonly #config: ClusterAccess;
+  readonly #hooks: ClientHooks;
   readonly #base: URL;
   #agent: Agent | HttpAgent | undefined;
   #identity = '';
 
-  constructor(config: ClusterAccess) {
+  constructor(config: ClusterAccess, hooks: ClientHooks) {
     const server = config.getCurrentCluster()?.server;
     if (!server) throw new KubeError(0, 'NoCluster', 'the kubeconfig names no current cluster');
     this.#config = config;
+    this.#hooks = hooks;
     this.#base = new URL(server);
   }
 
@@ -150,6 +158,7 @@ class Connection {
       req.on('error', (e) => reject(unreachable(c, e))).on('close', () => reject(unreachable(c, 'closed')));
       req.end(payload);
     });
+    if (this.#hooks.onWarning) for (const text of warningsOf(response.headers.warning)) this.#hooks.onWarning(text);
     if (response.statusCode! >= 200 && response.statusCode! < 300) return response;
     throw toError(c, response.statusCode!, await readBody(response, c).catch(() => ''));
   }
@@ -195,6 +204,12 @@ class Connection {
     }
     return this.#agent;
   }
+}
+
+/** The texts of `Warning` headers (RFC 7234, 5.5), as the API server writes them: `299 - "text"`, several joined by commas. */
+export function warningsOf(header: string | undefined): string[] {
+  const found = header?.matchAll(/\b299 \S+ "((?:[^"\\]|\\.)*)"/g) ?? [];
+  return [...found].map(([, text = '']) => text.replace(/\\(.)/g, '$1'));
 }
 
 function queryString(query: Query | undefined): string {

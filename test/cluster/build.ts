@@ -67,6 +67,8 @@ const NODE: readonly GoModule[] = [
   ISTIO,
   simple('coredns', 'github.com/coredns/coredns', { coredns: 'github.com/coredns/coredns' }),
   simple('helm', 'helm.sh/helm/v4', { helm: 'helm.sh/helm/v4/cmd/helm' }),
+  // What tests ask for the status that Flux and Helm see.
+  simple('kstatus', 'github.com/fluxcd/cli-utils', { kstatus: '.' }),
   { folder: 'pause', packages: { pause: '.' }, ldflags: () => STRIP },
 ];
 
@@ -114,9 +116,9 @@ export function istioAssets(): string {
   return join(folderOf(ISTIO), 'assets');
 }
 
-/** The folders of kubectl and helm, for PATH. */
+/** The folders of kubectl, helm and kstatus, for PATH. */
 export function toolFolders(): string[] {
-  return [dirname(binary('kubectl')), dirname(binary('helm'))];
+  return ['kubectl', 'helm', 'kstatus'].map((name) => dirname(binary(name)));
 }
 
 /** Builds one part beside its final place, so that an interrupted build leaves no half-written binary behind. */

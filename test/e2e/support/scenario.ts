@@ -144,6 +144,11 @@ export class Scenario {
     );
   }
 
+  /** `kubectl ARGS -f -` with a manifest; never throws. */
+  kubectlSends(args: readonly string[], manifest: object): Promise<Result> {
+    return run('kubectl', ['-n', this.namespace, ...args, '-f', '-'], JSON.stringify(manifest));
+  }
+
   command(order: string): Promise<Result> {
     return must('kubectl', ['-n', this.namespace, 'annotate', 'deployment/reviews', `${COMMAND}=${order}`]);
   }
