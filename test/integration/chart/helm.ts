@@ -81,7 +81,7 @@ interface EnvVar {
 
 /** The webhook's environment as the kubelet would make it, given the pod's fields. */
 export function environment(manifests: readonly Manifest[], fields: Record<string, string>): Record<string, string> {
-  const { env } = find<Webhook>(manifests, 'Deployment').spec.template.spec.containers[0]!;
+  const { env } = find<Webhook>(manifests, 'Deployment', `${RELEASE}-webhook`).spec.template.spec.containers[0]!;
   return Object.fromEntries(
     env.map(({ name, value, valueFrom }) => [name, valueFrom ? fields[valueFrom.fieldRef.fieldPath]! : (value ?? '')]),
   );

@@ -228,6 +228,7 @@ describe('Jobs of the webhook', () => {
     const ownTemplate = find<Manifest & { spec: { template: { metadata: object; spec: object } } }>(
       manifests,
       'Deployment',
+      'sidestep-webhook',
     );
     for (const [name, spec] of [
       ['analyzer', pod(job())],

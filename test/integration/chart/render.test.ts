@@ -136,6 +136,8 @@ test('the analyzer has Leases and nothing else in Sidestep’s namespace', async
   const all = await grants('sidestep-analyzer', { namespaces: ['shop'] });
   expect(all.filter((grant) => !grant.startsWith('shop '))).toEqual([
     'sidestep-system get leases',
+    'sidestep-system list leases',
+    'sidestep-system watch leases',
     'sidestep-system create leases',
     'sidestep-system update leases',
   ]);
@@ -181,6 +183,7 @@ test.each<[string, Values, string]>([
   const { spec } = find<Manifest & { spec: { template: { spec: { containers: { image: string }[] } } } }>(
     manifests,
     'Deployment',
+    'sidestep-webhook',
   );
   expect(spec.template.spec.containers[0]!.image).toBe(image);
   expect(environment(manifests, {})['ANALYZER_IMAGE']).toBe(image);
