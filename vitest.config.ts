@@ -16,6 +16,7 @@ export default defineConfig({
           include: [
             '{canary,kube,webhook,analyzer,certs,cli}/**/*.test.ts',
             'test/{cluster,fixtures,golden,demo,bench,hostile}/**/*.test.ts',
+            'test/permissions/*.test.ts',
           ],
         },
       },
@@ -38,6 +39,10 @@ export default defineConfig({
           fileParallelism: false,
           maxConcurrency: E2E_AT_ONCE,
         },
+      },
+      // After a whole e2e run, on the same cluster.
+      {
+        test: { name: 'permissions', include: ['test/permissions/stage/*.test.ts'] },
       },
     ],
   },

@@ -10,7 +10,8 @@ import type { Context } from './run/context.ts';
 import { runMachine } from './run/machine.ts';
 import { watchPrimary } from './run/primary-view.ts';
 import { Stopped } from './run/wait.ts';
-import { parseTarget, readSettings, type Settings, type Target } from './settings.ts';
+import { parseTarget, readSettings, readUninstallSettings, type Settings, type Target } from './settings.ts';
+import { realSleep, uninstall } from './uninstall/uninstall.ts';
 import { watch } from './watchman/watch.ts';
 
 /** 0: a clean end, whatever the verdict. 1: the launcher is to start another attempt. 2: wrong arguments. 3: another attempt has taken over. */
@@ -24,6 +25,7 @@ function stopSignal(): AbortController {
 
 async function main(): Promise<number> {
   if (process.argv[2] === 'watchman') return watchman();
+  if (process.argv[2] === 'uninstall') return beforeUninstall();
   const target = parseTarget(process.argv);
   const settings = readSettings(process.env);
   const log = createLogger(settings.logLevel, settings.logFormat).child({
@@ -57,6 +59,23 @@ async function watchman(): Promise<number> {
   const log = createLogger(settings.logLevel, settings.logFormat);
   await watch({ client: await connectKube(), settings, log, signal: stopSignal().signal });
   return EXIT.clean;
+}
+
+/** The chart's pre-delete hook. */
+async function beforeUninstall(): Promise<number> {
+  const settings = readUninstallSettings(process.env);
+  const log = createLogger(settings.logLevel, settings.logFormat);
+  const { signal } = stopSignal();
+  const now = () => new Date();
+  try {
+    const client = await connectKube();
+    const left = await uninstall({ client, settings, log, signal, now, sleep: realSleep(signal) });
+    if (left.length === 0) return EXIT.clean;
+    log.error('canaries are left', { workloads: left });
+  } catch (e) {
+    log.error('uninstall not prepared', { error: messageOf(e) });
+  }
+  return EXIT.unfinished;
 }
 
 async function connect(target: Target, settings: Settings, log: Context['log'], signal: AbortSignal): Promise<Context> {

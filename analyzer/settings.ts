@@ -24,6 +24,8 @@ export interface Settings {
   propagationMs: number;
   /** Hosts outside the workload's namespace that hooks may call. */
   allowedHookHosts: string[];
+  /** Where Deployments may be opted in; empty means everywhere. */
+  namespaces: string[];
   /** Whether routes of other namespaces can be read. */
   clusterWide: boolean;
   logLevel: LogLevel;
@@ -74,16 +76,19 @@ const schema = z.object({
   LOG_FORMAT: z.enum(LOG_FORMATS).default('json'),
 });
 
+type Environment = Record<string, string | undefined>;
+
+const problems = ({ issues }: z.ZodError, env: Environment): Error =>
+  new Error(
+    issues
+      .map((i) => `${i.path.join('.')} is ${JSON.stringify(env[String(i.path[0])] ?? null)}: ${i.message}`)
+      .join('; '),
+  );
+
 /** @throws Error that names each variable, its value and what is allowed */
-export function readSettings(env: Record<string, string | undefined>): Settings {
+export function readSettings(env: Environment): Settings {
   const parsed = schema.safeParse(env);
-  if (!parsed.success) {
-    throw new Error(
-      parsed.error.issues
-        .map((i) => `${i.path.join('.')} is ${JSON.stringify(env[String(i.path[0])] ?? null)}: ${i.message}`)
-        .join('; '),
-    );
-  }
+  if (!parsed.success) throw problems(parsed.error, env);
   const { data } = parsed;
   return {
     ownNamespace: data.SIDESTEP_NAMESPACE,
@@ -91,8 +96,40 @@ export function readSettings(env: Record<string, string | undefined>): Settings 
     prometheusUrl: data.PROMETHEUS_URL,
     propagationMs: data.PROPAGATION_DELAY,
     allowedHookHosts: data.ALLOWED_HOOK_HOSTS,
+    namespaces: data.NAMESPACES,
     clusterWide: data.NAMESPACES.length === 0,
     logLevel: data.LOG_LEVEL,
     logFormat: data.LOG_FORMAT,
+  };
+}
+
+/** What the chart's pre-delete hook is told beside that. */
+export interface UninstallSettings extends Settings {
+  webhookDeployment: string;
+  webhookConfigName: string;
+  /** Of the webhook's own certificate; undefined where it is another's. */
+  secretName: string | undefined;
+  /** Whether a version that is held when Sidestep goes stays paused, or rolls out as it would have without Sidestep. */
+  heldVersions: 'stay' | 'rollOut';
+}
+
+const uninstallSchema = z.object({
+  WEBHOOK_DEPLOYMENT: z.string({ error: 'is missing' }).min(1),
+  WEBHOOK_CONFIG_NAME: z.string({ error: 'is missing' }).min(1),
+  SECRET_NAME: z.string().default(''),
+  HELD_VERSIONS: z.enum(['stay', 'rollOut'], { error: 'allowed: stay or rollOut' }).default('stay'),
+});
+
+/** @throws Error that names each variable, its value and what is allowed */
+export function readUninstallSettings(env: Environment): UninstallSettings {
+  const parsed = uninstallSchema.safeParse(env);
+  if (!parsed.success) throw problems(parsed.error, env);
+  const { WEBHOOK_DEPLOYMENT, WEBHOOK_CONFIG_NAME, SECRET_NAME, HELD_VERSIONS } = parsed.data;
+  return {
+    ...readSettings(env),
+    webhookDeployment: WEBHOOK_DEPLOYMENT,
+    webhookConfigName: WEBHOOK_CONFIG_NAME,
+    secretName: SECRET_NAME || undefined,
+    heldVersions: HELD_VERSIONS,
   };
 }

@@ -139,6 +139,7 @@ async function main(): Promise<void> {
     if (!(await stage('images', ...head(cluster('images')), env))) return;
     const failedBefore = totals.failed;
     await vitest('e2e', prefix, env);
+    await vitest('permissions', prefix, env);
     if (totals.failed > failedBefore)
       await sh(NODE, [join(ROOT, 'test/e2e/support/dump.ts'), join(REPORTS, 'logs')], {
         ...env,

@@ -70,7 +70,7 @@ spec:
   policyName: {{ $name }}
   validationActions: [Deny]
 {{- end }}
-{{/* Rules for an account with their binding: in a namespace, or in all where that is empty. Takes ctx, namespace, name, account, rules. */}}
+{{/* Rules for an account with their binding: in a namespace, or in all where that is empty. Takes ctx, namespace, name, account, rules, and annotations of both. */}}
 {{- define "sidestep.role" }}
 {{- $kind := ternary "Role" "ClusterRole" (ne .namespace "") }}
 ---
@@ -82,6 +82,9 @@ metadata:
   namespace: {{ . }}
   {{- end }}
   labels: {{- include "sidestep.labels" .ctx | nindent 4 }}
+  {{- with .annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 rules: {{- .rules }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -92,6 +95,9 @@ metadata:
   namespace: {{ . }}
   {{- end }}
   labels: {{- include "sidestep.labels" .ctx | nindent 4 }}
+  {{- with .annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: {{ $kind }}, name: {{ .name }}}
 subjects: [{kind: ServiceAccount, name: {{ .account }}, namespace: {{ .ctx.Release.Namespace }}}]
 {{- end }}

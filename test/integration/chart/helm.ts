@@ -66,8 +66,9 @@ export const install = (namespace: string, values: Values = {}): Promise<Result>
 export const rollback = (namespace: string, revision: number): Promise<Result> =>
   must('helm', ['rollback', RELEASE, String(revision), '--namespace', namespace]);
 
+/** Without the hook: its Job needs a node, and a control plane alone has none. */
 export const uninstall = (namespace: string): Promise<Result> =>
-  must('helm', ['uninstall', RELEASE, '--namespace', namespace, '--ignore-not-found']);
+  must('helm', ['uninstall', RELEASE, '--namespace', namespace, '--ignore-not-found', '--no-hooks']);
 
 interface Webhook extends Manifest {
   spec: { template: { spec: { containers: { env: EnvVar[] }[] } } };
