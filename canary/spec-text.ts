@@ -50,6 +50,7 @@ export function readText(text: string, source: SpecSource): SpecText | { problem
 }
 
 const explained = (message: string): string =>
+  // The parser may quote one half of a character.
   /stack/i.test(message)
     ? 'it is nested too deeply'
     : message.replace(/^\w*Error: |; please use .*/g, '').toWellFormed();
