@@ -36,6 +36,7 @@ export default defineConfig({
           globalSetup: ['test/e2e/setup.ts'],
           testTimeout: 600_000,
           hookTimeout: 300_000,
+          // One file at a time: outages.test.ts takes away what all scenarios share.
           fileParallelism: false,
           maxConcurrency: E2E_AT_ONCE,
         },

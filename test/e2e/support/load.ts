@@ -42,7 +42,11 @@ const sum = (counts: Record<string, number>, fits: (part: { status: number; vers
   Object.entries(counts).reduce((total, [key, n]) => (fits(parts(key)) ? total + n : total), 0);
 
 /** Answers that a user would call failed: 5xx and broken connections. */
-export const failures = (stats: LoadStats): number => sum(stats.totals, ({ status }) => status === 0 || status >= 500);
+export const failures = (stats: LoadStats): number => sum(stats.totals, ({ status }) => isFailure(status));
+/** The failed answers by what they were, such as `503|-`; empty if there are none. */
+export const failedAnswers = ({ totals }: LoadStats): Record<string, number> =>
+  Object.fromEntries(Object.entries(totals).filter(([key]) => isFailure(parts(key).status)));
+const isFailure = (status: number): boolean => status === 0 || status >= 500;
 export const total = (stats: LoadStats): number => sum(stats.totals, () => true);
 export const answersOf = (stats: LoadStats, version: string): number => sum(stats.totals, (p) => p.version === version);
 
