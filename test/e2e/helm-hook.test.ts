@@ -64,6 +64,13 @@ test('helm upgrade with the hook ends with the verdict: well after a promotion, 
     expect(back.code, back.stderr).toBe(0);
     expect(await s.phase()).toBeUndefined();
     expect((await s.primary()).spec.paused).toBeFalsy();
+    // With this flag Helm does the same by itself.
+    const undone = await helm('upgrade', { VERSION: 'v4', NEVER_READY: '1' }, '--rollback-on-failure', '--timeout=4m');
+    expect(undone.code).not.toBe(0);
+    expect(undone.stdout + undone.stderr).toMatch(/run \w+ rolled back: .*ready/);
+    expect(await s.phase()).toBeUndefined();
+    expect(JSON.stringify((await s.primary()).spec.template)).toContain('"v2"');
+
     const left = await s.kubectl('get', 'jobs,serviceaccounts,roles,rolebindings', '-o', 'name');
     expect(left.stdout).not.toContain('sidestep-wait');
     expect(failures(await s.load.stats())).toBe(0);
