@@ -12,31 +12,44 @@ export interface InstallValues {
   image?: string;
   prometheusUrl?: string;
   extra?: string[];
+  /** Another than this checkout's. */
+  chart?: string;
 }
+
+/** The chart as it was before the watchman and the pre-delete hook (commit 99a82a5), made by `helm package`. */
+export const PREVIOUS_CHART = 'test/e2e/support/sidestep-previous.tgz';
+
+/** Every pod of Sidestep is held to the strictest Pod Security Standard. */
+const namespace = {
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+};
 
 /** Installs Sidestep by its chart, or upgrades it to this checkout's. */
 export async function install({
   image = process.env['SIDESTEP_IMAGE'] ?? 'localhost/sidestep:dev',
   prometheusUrl,
   extra = [],
+  chart,
 }: InstallValues = {}): Promise<void> {
+  await must('kubectl', ['apply', '--server-side', '-f', '-'], JSON.stringify(namespace));
   const [, repository, tag] = /^(.*):([^:/]+)$/.exec(image) ?? [undefined, image, 'latest'];
   const sets = [
     `image.repository=${repository}`,
     `image.tag=${tag}`,
     `prometheus.url=${prometheusUrl ?? PROMETHEUS_URL}`,
     // A tag that stays while its image changes: without this, an upgrade would leave the old pods.
-    ...(await buildOf()),
+    ...(chart ? [] : await buildOf()),
     ...extra,
   ];
   await must('helm', [
     'upgrade',
     '--install',
     RELEASE,
-    'charts/sidestep',
+    chart ?? 'charts/sidestep',
     '--namespace',
     NAMESPACE,
-    '--create-namespace',
     '--wait',
     '--timeout',
     '3m',
@@ -61,4 +74,4 @@ async function buildOf(): Promise<string[]> {
 }
 
 export const uninstall = (): Promise<unknown> =>
-  must('helm', ['uninstall', RELEASE, '--namespace', NAMESPACE, '--wait']);
+  must('helm', ['uninstall', RELEASE, '--namespace', NAMESPACE, '--ignore-not-found', '--wait']);
