@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
 import { CANARY, ENABLED, SPEC } from '../../../canary/annotations.ts';
@@ -14,6 +14,12 @@ import { keysOfDiff, RunNames, type Said, type Stored, said, stored } from './st
 export const CHART = join(import.meta.dirname, '../../fixtures/chart');
 const GOLDEN = join(import.meta.dirname, '../../golden/clients');
 const UPDATE = process.env['UPDATE_GOLDEN'] === '1';
+
+/** The command line of `kubectl sidestep`, as users have it who put the plugin on their PATH. */
+export function plugin(...args: string[]): [string, string[]] {
+  const path = [join(import.meta.dirname, '../../../dist'), dirname(process.execPath), process.env['PATH'] ?? ''];
+  return ['env', [`PATH=${path.join(':')}`, 'kubectl', 'sidestep', ...args]];
+}
 
 /** Nobody sends requests: the canary waits for evidence, and the version stays held for as long as a story lasts. */
 const WAITS = { service: { port: 80 }, analysis: { interval: '1m' } };
