@@ -42,6 +42,8 @@ test('A5 everybody who waits is told the verdict, and none before it', () =>
       const pushedMs = Date.now();
       await s.apply({ version: 'v3', env: { NEVER_READY: '1' } });
       const bad = everybodyWaits(s, kstatus, 45);
+      const rejected = `--for=jsonpath={.metadata.annotations.sidestep\\.dev/phase}=rejected`;
+      expect(await s.kubectl('wait', rejected, 'deployment/reviews', '--timeout=45s')).toMatchObject({ code: 0 });
       const rolloutStatus = await bad.rolloutStatus;
       expect(rolloutStatus).toMatchObject({ code: 1, stderr: expect.stringContaining('progress deadline') });
       // Not before the canary had its time.
