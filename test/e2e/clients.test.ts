@@ -84,13 +84,13 @@ describe.concurrent('a GitOps loop during a whole run', () => {
         await sleep(3000);
         expect(await gitops.stop()).toBeGreaterThan(10);
         const after = await s.primary();
-        // The hold and the promotion are one generation each; no apply of the loop is one.
-        expect([promoted.metadata.generation, after.metadata.generation]).toEqual([first + 2, first + 2]);
+        // The hold, the promotion and its record are one generation each; no apply of the loop is one.
+        expect([promoted.metadata.generation, after.metadata.generation]).toEqual([first + 3, first + 3]);
         expect(await s.jobs()).toHaveLength(1);
         expect(ownedBy(after)).toBe(ownedBy(held));
         const next = await s.kubectlSends(args, s.manifest({ version: 'v3' }));
         expect(next.code, next.stderr).toBe(0);
-        expect((await s.primary()).metadata.generation).toBe(first + 3);
+        expect((await s.primary()).metadata.generation).toBe(first + 4);
         expect(await s.phase()).toBe('held');
       }),
     );

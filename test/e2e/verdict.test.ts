@@ -1,11 +1,10 @@
-import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { conditionOf, isDeadlineExceeded, PROMOTED_CONDITION } from '../../canary/conditions.ts';
 import { runOf } from '../../canary/run.ts';
 import { statusOf } from '../../canary/status.ts';
 import { DEPLOYMENTS } from '../../kube/resources.ts';
 import type { Deployment } from '../../kube/types.ts';
-import { Ground } from './support/clients.ts';
+import { Ground, plugin } from './support/clients.ts';
 import { eventually, type Result, run, start } from './support/cluster.ts';
 import { KstatusClient } from './support/kstatus.ts';
 import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
@@ -16,20 +15,13 @@ const SPEC = {
   analysis: { ...QUICK.analysis, interval: '2s', maxWeight: 20 },
 };
 
-/** As a user has it who put the plugin on their PATH. */
-const PLUGIN_PATH = [
-  join(import.meta.dirname, '../../dist'),
-  dirname(process.execPath),
-  process.env['PATH'] ?? '',
-].join(':');
-
 /** Everybody who can be asked to wait, asked at the same time. */
 function everybodyWaits(s: Scenario, kstatus: KstatusClient, seconds: number) {
   const target = ['-n', s.namespace, 'deployment/reviews', `--timeout=${seconds}s`];
   return {
     rolloutStatus: start('kubectl', ['rollout', 'status', ...target]).done,
     condition: start('kubectl', ['wait', '--for=condition=Promoted', ...target]).done,
-    plugin: start('env', [`PATH=${PLUGIN_PATH}`, 'kubectl', 'sidestep', 'wait', ...target]).done,
+    plugin: start(...plugin('wait', ...target)).done,
     kstatus: kstatus.wait(() => s.primary(), seconds * 1000),
   };
 }
@@ -50,6 +42,8 @@ test('A5 everybody who waits is told the verdict, and none before it', () =>
       const pushedMs = Date.now();
       await s.apply({ version: 'v3', env: { NEVER_READY: '1' } });
       const bad = everybodyWaits(s, kstatus, 45);
+      const rejected = `--for=jsonpath={.metadata.annotations.sidestep\\.dev/phase}=rejected`;
+      expect(await s.kubectl('wait', rejected, 'deployment/reviews', '--timeout=45s')).toMatchObject({ code: 0 });
       const rolloutStatus = await bad.rolloutStatus;
       expect(rolloutStatus).toMatchObject({ code: 1, stderr: expect.stringContaining('progress deadline') });
       // Not before the canary had its time.

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
 import { CANARY, ENABLED, SPEC } from '../../../canary/annotations.ts';
@@ -15,8 +15,14 @@ export const CHART = join(import.meta.dirname, '../../fixtures/chart');
 const GOLDEN = join(import.meta.dirname, '../../golden/clients');
 const UPDATE = process.env['UPDATE_GOLDEN'] === '1';
 
+/** The command line of `kubectl sidestep`, as users have it who put the plugin on their PATH. */
+export function plugin(...args: string[]): [string, string[]] {
+  const path = [join(import.meta.dirname, '../../../dist'), dirname(process.execPath), process.env['PATH'] ?? ''];
+  return ['env', [`PATH=${path.join(':')}`, 'kubectl', 'sidestep', ...args]];
+}
+
 /** Nobody sends requests: the canary waits for evidence, and the version stays held for as long as a story lasts. */
-const WAITS = { service: { port: 80 }, analysis: { interval: '1s' } };
+const WAITS = { service: { port: 80 }, analysis: { interval: '1m' } };
 
 /** A namespace with the Deployment `web`, which does nothing, and its Service. */
 export class Ground {
@@ -121,7 +127,7 @@ async function tell(name: string, steps: readonly Step[], optedIn: boolean): Pro
     if (!steps[0]!.what.startsWith('helm'))
       await must('kubectl', ['-n', ground.namespace, 'create', 'service', 'clusterip', 'web', '--tcp=80:80']);
     for (const { what, by, settle, diff } of steps) {
-      const result = await by(ground);
+      const result = await untouched(() => by(ground));
       const after = await ground.deployment();
       const now = after && stored(after, before, names);
       const same = before && now && sameAs(now, stored(before, before, names));
@@ -139,6 +145,14 @@ async function tell(name: string, steps: readonly Step[], optedIn: boolean): Pro
   }
 }
 
+/** `kubectl replace` reads, then writes what it read; when a controller wrote between the two it is told so, and users send it again. */
+async function untouched(send: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    const result = await send();
+    if (!/the object has been modified/.test(result.stderr)) return result;
+  }
+}
+
 const sameAs = (a: Stored, b: Stored): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /**
@@ -148,7 +162,7 @@ const sameAs = (a: Stored, b: Stored): boolean => JSON.stringify(a) === JSON.str
 export async function compareStory(name: string, steps: readonly Step[]): Promise<void> {
   const [lines, plain] = await Promise.all([tell(name, steps, true), tell(name, steps, false)]);
   const conflicts = (of: Line[]) =>
-    of.filter(({ says = [] }) => says.some((t) => /conflict/i.test(t))).map((l) => l.step);
+    of.filter(({ says = [] }) => says.some((t) => /Apply failed with \d+ conflict/.test(t))).map((l) => l.step);
   const text = `# ${name}: what real clients meet; written by UPDATE_GOLDEN=1 (test/e2e/clients.test.ts)\n${stringify(lines, { lineWidth: 0 })}`;
   const file = join(GOLDEN, `${name}.yaml`);
   if (UPDATE) {

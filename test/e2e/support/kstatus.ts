@@ -19,11 +19,13 @@ export class KstatusClient {
       const [, status = '', message = '""'] = /^(\w+) (".*")$/.exec(line) ?? [];
       this.#waiting.shift()?.resolve({ status, message: JSON.parse(message) as string });
     });
+    let complaint = '';
+    this.#process.stderr.on('data', (chunk) => (complaint += chunk));
     const end = (e: Error) => {
       for (const { reject } of this.#waiting.splice(0)) reject(e);
     };
     this.#process.on('error', end);
-    this.#process.on('close', () => end(new Error('kstatus ended')));
+    this.#process.on('close', () => end(new Error(`kstatus ended: ${complaint}`)));
   }
 
   of(deployment: Deployment): Promise<Kstatus> {

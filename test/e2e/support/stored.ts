@@ -109,7 +109,7 @@ const SHORT: [RegExp, string][] = [
   [/^f:spec\/f:(paused|replicas)$/, '$1'],
   [/^f:spec\/f:template\/f:metadata\/f:annotations\/f:(.*)$/, 'template annotation $1'],
   [/^f:spec\/f:template\/.*\/f:image$/, 'image'],
-  [/^f:spec\/f:template\/.*\/f:env\/k:\{"name":"([A-Z_]+)"\}.*$/, 'env $1'],
+  [/^f:spec\/f:template\/.*\/f:env\/k:\{"name":"([A-Z0-9_]+)"\}.*$/, 'env $1'],
 ];
 
 function short(path: string): string | undefined {
@@ -119,10 +119,12 @@ function short(path: string): string | undefined {
 }
 
 /** Warnings as kubectl prints them, and as client-go's logger does for Helm. */
-const WARNING = /^(?:Warning: |level=WARN msg=|W\d{4} .*warnings\.go:\d+\] )(.*)$/;
+const WARNING = /^(?:[IW]\d{4} .* warnings\.go:\d+\] ")?Warning: (.*?)"?$/;
+/** What Helm says about the time. */
+const UNTIMELY_LINE = /^LAST DEPLOYED: /;
 
 export function said({ code, stdout, stderr }: Result, names: RunNames, hide: readonly string[]): Said {
-  const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line.trim() !== '');
+  const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line.trim() !== '' && !UNTIMELY_LINE.test(line));
   const clean = (line: string) => names.in(hide.reduce((text, secret) => text.replaceAll(secret, 'NAMESPACE'), line));
   const warnings = lines.flatMap((line) => {
     const text = WARNING.exec(line)?.[1];

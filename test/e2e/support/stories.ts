@@ -1,4 +1,4 @@
-import { type Ground, type Step, step } from './clients.ts';
+import { type Ground, plugin, type Step, step } from './clients.ts';
 import { run } from './cluster.ts';
 
 const apply = (version: string, more: Pick<Step, 'settle'> = {}) =>
@@ -41,6 +41,10 @@ const edit = (from: string, to: string) =>
     ]),
   );
 const setImage = (tag: string) => kubectl('set', 'image', 'deployment/web', `web=localhost/pause:${tag}`);
+const sidestep = (command: string) =>
+  step(`kubectl sidestep ${command} deployment/web`, (g) =>
+    run(...plugin(command, 'deployment/web', '-n', g.namespace)),
+  );
 const diff = (version: string, ...flags: string[]) =>
   step(['kubectl diff', ...flags, version].join(' '), (g) => g.send(version, 'diff', ...flags), { diff: true });
 const dryRun = (version: string, ...flags: string[]) =>
@@ -93,6 +97,19 @@ export const STORIES: Record<string, Step[]> = {
   'patch-merge': changes((v) => patch('merge', v, merge)),
   'patch-json': changes((v) => patch('json', v, json)),
   replace: changes((v) => step(`kubectl replace ${v}`, (g) => g.send(v, 'replace'))),
+  plugin: [
+    apply('v1', { settle: true }),
+    sidestep('wait'),
+    sidestep('abort'),
+    apply('v2'),
+    sidestep('resume'),
+    sidestep('pause'),
+    sidestep('resume'),
+    sidestep('abort'),
+    sidestep('wait'),
+    sidestep('retry'),
+    sidestep('promote'),
+  ],
   'rollout-undo': [
     step(
       'kubectl apply v1, not opted in',

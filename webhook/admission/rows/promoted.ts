@@ -1,4 +1,5 @@
 import { PROMOTED } from '../../../canary/annotations.ts';
+import { type Promoted, promotedOf } from '../../../canary/promoted.ts';
 import type { Run } from '../../../canary/run.ts';
 import { MAX_ROLLBACK_REVISIONS } from '../../../canary/spec.ts';
 import type { Facts } from '../facts.ts';
@@ -8,24 +9,7 @@ import { timeOf } from './row.ts';
 /** The one that serves, and those before it that a spec may ask for. */
 const MAX_PROMOTED = MAX_ROLLBACK_REVISIONS + 1;
 
-/** A version that its analysis, or an order, promoted here. */
-export interface Promoted {
-  hash: string;
-  /** RFC 3339. */
-  time: string;
-}
-
-/** The versions promoted on this Deployment, newest first; an unreadable record counts as none. */
-export function readPromoted(text: string | undefined): Promoted[] {
-  try {
-    const value: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(value) ? value.filter((v) => typeof v?.hash === 'string' && typeof v?.time === 'string') : [];
-  } catch {
-    return [];
-  }
-}
-
-const stored = ({ old }: Facts): Promoted[] => readPromoted(old?.metadata.annotations?.[PROMOTED]);
+const stored = ({ old }: Facts): Promoted[] => (old ? promotedOf(old) : []);
 
 /** The record with the run's version in front. */
 export function withPromoted(run: Run, facts: Facts): Record<string, string> {

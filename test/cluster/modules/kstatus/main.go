@@ -22,10 +22,15 @@ func main() {
 
 func run(in io.Reader, out io.Writer) error {
 	for decoder := json.NewDecoder(in); ; {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+		var text json.RawMessage
+		if err := decoder.Decode(&text); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
+			return err
+		}
+		// Kubernetes' own decoder tells whole numbers from others.
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON(text); err != nil {
 			return err
 		}
 		result, err := status.Compute(object)
