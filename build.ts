@@ -47,6 +47,8 @@ const plugin = await build({
 });
 chmodSync(join(OUTPUT, PLUGIN), 0o755);
 writeFileSync(join(OUTPUT, `${PLUGIN}.licenses.txt`), licenses(plugin.metafile));
+// What each file is made of, for the bill of materials (sbom/).
+writeFileSync(join(OUTPUT, 'metafile.json'), JSON.stringify({ ...metafile.outputs, ...plugin.metafile.outputs }));
 
 for (const name of [...Object.keys(ENTRIES).map((entry) => `${entry}.mjs`), 'licenses.txt', PLUGIN]) {
   process.stdout.write(`dist/${name} ${Math.round(statSync(join(OUTPUT, name)).size / 1024)} KiB\n`);

@@ -14,7 +14,7 @@ export default defineConfig({
           testTimeout: 60_000,
           setupFiles: ['test/fast-check.ts'],
           include: [
-            '{canary,kube,webhook,analyzer,certs,cli}/**/*.test.ts',
+            '{canary,kube,webhook,analyzer,certs,cli,sbom}/**/*.test.ts',
             'test/{cluster,fixtures,golden,demo,bench,hostile}/**/*.test.ts',
             'test/permissions/*.test.ts',
           ],

@@ -25,11 +25,29 @@ const KEYS = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 /** A common name ends at 64 characters (RFC 5280, ub-common-name). */
 const MAX_COMMON_NAME = 64;
 
-export function createAuthority(): Authority {
-  return { issueCa, issueLeaf };
+/** How long certificates live, in ms. */
+export interface Lifetimes {
+  caMs: number;
+  leafMs: number;
+  /** How long before their issue they begin. */
+  backdateMs: number;
 }
 
-async function issueCa(now: Date): Promise<KeyPair> {
+const LIFETIMES: Lifetimes = { caMs: CA_LIFETIME_MS, leafMs: LEAF_LIFETIME_MS, backdateMs: BACKDATE_MS };
+
+export function createAuthority({ caMs, leafMs, backdateMs }: Lifetimes = LIFETIMES): Authority {
+  return {
+    issueCa: (now) => issueCa(validityFrom(now, caMs, backdateMs)),
+    issueLeaf: (ca, dnsNames, now) => issueLeaf(ca, dnsNames, validityFrom(now, leafMs, backdateMs)),
+  };
+}
+
+interface Validity {
+  notBefore: Date;
+  notAfter: Date;
+}
+
+async function issueCa(validity: Validity): Promise<KeyPair> {
   const x509 = await library();
   const keys = await newKeys();
   const serialNumber = serial();
@@ -37,7 +55,7 @@ async function issueCa(now: Date): Promise<KeyPair> {
     serialNumber,
     // Two of our CAs are trusted at the same time during a rotation: different names let every verifier tell them apart.
     name: [{ CN: [`sidestep-ca-${serialNumber.slice(0, 16)}`] }],
-    ...validity(now, CA_LIFETIME_MS),
+    ...validity,
     signingAlgorithm: KEYS,
     keys,
     extensions: [
@@ -49,7 +67,7 @@ async function issueCa(now: Date): Promise<KeyPair> {
   return pair(certificate.toString('pem'), keys);
 }
 
-async function issueLeaf(ca: KeyPair, dnsNames: readonly string[], now: Date): Promise<KeyPair> {
+async function issueLeaf(ca: KeyPair, dnsNames: readonly string[], validity: Validity): Promise<KeyPair> {
   const x509 = await library();
   const keys = await newKeys();
   const issuer = new x509.X509Certificate(ca.certificate);
@@ -57,7 +75,7 @@ async function issueLeaf(ca: KeyPair, dnsNames: readonly string[], now: Date): P
     serialNumber: serial(),
     subject: [{ CN: [dnsNames[0]!.slice(0, MAX_COMMON_NAME)] }],
     issuer: issuer.subjectName,
-    ...validity(now, LEAF_LIFETIME_MS),
+    ...validity,
     signingAlgorithm: KEYS,
     publicKey: keys.publicKey,
     signingKey: await importKey(ca.key),
@@ -77,9 +95,9 @@ async function issueLeaf(ca: KeyPair, dnsNames: readonly string[], now: Date): P
 const library = () => import('./x509.ts');
 
 /** X.509 counts whole seconds. */
-function validity(now: Date, lifetimeMs: number): { notBefore: Date; notAfter: Date } {
+function validityFrom(now: Date, lifetimeMs: number, backdateMs: number): Validity {
   const at = Math.floor(now.getTime() / 1000) * 1000;
-  return { notBefore: new Date(at - BACKDATE_MS), notAfter: new Date(at + lifetimeMs) };
+  return { notBefore: new Date(at - backdateMs), notAfter: new Date(at + lifetimeMs) };
 }
 
 /** 16 random bytes, positive and without a leading zero, as DER wants integers. */

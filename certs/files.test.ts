@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -58,4 +58,35 @@ test('serves what is in the folder, takes up a new pair, and keeps the old one w
   await untilPolled(() => served.length === 2);
   expect(served[1]).toEqual(second);
   expect(certificates.expiresAt()!.getTime()).toBeGreaterThan(Date.now());
+});
+
+/** As the kubelet brings a Secret into a volume: the files are links into a folder that is exchanged in one rename. */
+async function mountSecret(revision: string, { certificate, key }: KeyPair): Promise<void> {
+  const data = join(folder, `..${revision}`);
+  await mkdir(data);
+  await Promise.all([writeFile(join(data, 'tls.crt'), certificate), writeFile(join(data, 'tls.key'), key)]);
+  await symlink(`..${revision}`, join(folder, '..data_tmp'));
+  await rename(join(folder, '..data_tmp'), join(folder, '..data'));
+  for (const file of ['tls.crt', 'tls.key']) {
+    await symlink(join('..data', file), join(folder, file)).catch((e: NodeJS.ErrnoException) => {
+      if (e.code !== 'EEXIST') throw e;
+    });
+  }
+}
+
+test('a Secret that cert-manager replaces is served pair by pair, also from a new CA and with its chain', async () => {
+  const served: KeyPair[] = [];
+  const log = memoryLog();
+  await mountSecret('1', await issue());
+  startFileCertificates({ folder, serve: (p) => served.push(p), signal: stop.signal, log });
+  await untilPolled(() => served.length === 1);
+  const ca = await authority.issueCa(new Date());
+  const leaf = await authority.issueLeaf(ca, ['sidestep.sidestep-system.svc'], new Date());
+  const withChain = { certificate: leaf.certificate + ca.certificate, key: leaf.key };
+  await mountSecret('2', withChain);
+  await untilPolled(() => served.length === 2);
+  expect(served[1]).toEqual(withChain);
+  await mountSecret('3', { certificate: 'half a file', key: leaf.key });
+  await untilPolled(() => log.lines.some(({ level }) => level === 'warn'));
+  expect(served).toHaveLength(2);
 });

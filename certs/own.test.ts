@@ -6,7 +6,7 @@ import type { Secret } from '../kube/types.ts';
 import { CA_LIFETIME_MS, createAuthority, type KeyPair } from './authority.ts';
 import type { Certificates } from './certificates.ts';
 import { injectedCas, type MutatingWebhookConfiguration } from './inject.ts';
-import { issuedBy, readMaterial } from './material.ts';
+import { issuedBy, readMaterial, validityOf } from './material.ts';
 import { startOwnCertificates, TRUST_DELAY_MS } from './own.ts';
 
 const NAMESPACE = 'sidestep-system';
@@ -35,7 +35,8 @@ afterEach(async () => {
   await server.stop();
 });
 
-function startReplica(): Replica {
+/** @param skewMs by how much the replica's clock is ahead */
+function startReplica(skewMs = 0): Replica {
   const served: KeyPair[] = [];
   const log = memoryLog();
   const certificates = startOwnCertificates({
@@ -51,7 +52,7 @@ function startReplica(): Replica {
       served.push(pair);
       if (served.length > 1) expect(accepts({ served })).toBe(true);
     },
-    now: () => new Date(nowMs),
+    now: () => new Date(nowMs + skewMs),
     random: () => 0,
   });
   return { certificates, served, log };
@@ -214,4 +215,29 @@ test('an API server that fails is asked again', async () => {
   );
   server.intercept = () => undefined;
   await ready(replica);
+});
+
+test.each([10, 24 * 60])(
+  'two replicas whose clocks are %d min apart agree, and neither rotates what the other has just issued',
+  async (minutes) => {
+    putConfig();
+    const [ahead, behind] = [startReplica(minutes * 60_000), startReplica()];
+    await ready(ahead, behind);
+    const first = material();
+    for (let look = 0; look < 20; look++) {
+      nowMs += 60_000;
+      touch();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(material()).toEqual(first);
+    expect(ahead.served.at(-1)).toEqual(behind.served.at(-1));
+  },
+);
+
+test('an API server whose clock is an hour behind the replica’s finds the certificate begun', async () => {
+  putConfig();
+  const replica = startReplica();
+  await ready(replica);
+  expect(validityOf(replica.served[0]!.certificate).fromMs).toBeLessThanOrEqual(nowMs - 3_600_000);
+  expect(validityOf(material().ca!.certificate).fromMs).toBeLessThanOrEqual(nowMs - 3_600_000);
 });

@@ -33,6 +33,10 @@ export interface OwnCertificatesOptions {
   serve: (pair: KeyPair) => void;
   now: () => Date;
   random?: () => number;
+  /** In place of TRUST_DELAY_MS. */
+  trustDelayMs?: number;
+  /** In place of CHECK_MS. */
+  checkMs?: number;
 }
 
 /**
@@ -46,6 +50,8 @@ export function startOwnCertificates(options: OwnCertificatesOptions): Certifica
 class OwnCertificates implements Certificates {
   readonly #options: OwnCertificatesOptions;
   readonly #store: SecretStore;
+  readonly #trustDelayMs: number;
+  readonly #checkMs: number;
   readonly #secrets: Informer<Secret>;
   readonly #trustedSinceMs = new Map<string, number>();
   #secret: Secret | undefined;
@@ -60,6 +66,8 @@ class OwnCertificates implements Certificates {
   constructor(options: OwnCertificatesOptions) {
     const { client, namespace, secretName, webhookConfigName, signal } = options;
     this.#options = options;
+    this.#trustDelayMs = options.trustDelayMs ?? TRUST_DELAY_MS;
+    this.#checkMs = options.checkMs ?? CHECK_MS;
     this.#store = secretStore(client, { namespace, name: secretName }, signal);
     this.#secrets = this.#watch<Secret>(SECRETS, namespace, secretName, (secret) => {
       this.#secret = secret;
@@ -134,13 +142,13 @@ class OwnCertificates implements Certificates {
 
   /** @returns milliseconds until something may be due without an event */
   async #pass(): Promise<number> {
-    if (!this.#secrets.synced()) return CHECK_MS;
+    if (!this.#secrets.synced()) return this.#checkMs;
     this.#noteTrust();
     const { material, version } = await this.#upToDate();
     this.#choose(material);
     if (!(await this.#inject(material, version))) return backoffMs(1, this.#options.random ?? Math.random);
     const waiting = material.ca !== undefined && !this.#trusts(material.ca.certificate);
-    return waiting ? TRUST_DELAY_MS : CHECK_MS;
+    return waiting ? this.#trustDelayMs : this.#checkMs;
   }
 
   #noteTrust(): void {
@@ -152,7 +160,7 @@ class OwnCertificates implements Certificates {
 
   #trusts(ca: string): boolean {
     const sinceMs = this.#trustedSinceMs.get(ca);
-    return sinceMs !== undefined && this.#options.now().getTime() - sinceMs >= TRUST_DELAY_MS;
+    return sinceMs !== undefined && this.#options.now().getTime() - sinceMs >= this.#trustDelayMs;
   }
 
   /**

@@ -27,6 +27,14 @@ export interface CertificateConfig {
   dnsNames: string[];
 }
 
+/** Who may call for a decision. */
+export interface CallersConfig {
+  /** PEM file with the CAs of callers' certificates; empty where callers need none. */
+  caFile: string;
+  /** Common names that are allowed; empty means all that a CA vouches for. */
+  names: string[];
+}
+
 export interface WebhookConfig {
   /** Sidestep's own namespace: Jobs, Leases, the Secret. */
   ownNamespace: string;
@@ -34,6 +42,7 @@ export interface WebhookConfig {
   namespaces: string[];
   analyzer: AnalyzerConfig;
   certificates: CertificateConfig;
+  callers: CallersConfig;
   specDefaults: Record<string, unknown>;
   port: number;
   metricsPort: number;
@@ -48,15 +57,13 @@ const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 const name = z
   .string({ error: 'is missing' })
   .regex(NAME, { error: 'the name of an object: lower-case letters, digits, - and .' });
-const names = z
-  .string()
-  .transform((text) =>
-    text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== ''),
-  )
-  .refine((list) => list.every((part) => NAME.test(part)), { error: 'names, separated by commas' });
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
+const names = list.refine((list) => list.every((part) => NAME.test(part)), { error: 'names, separated by commas' });
 const port = z
   .string()
   .regex(/^\d{1,5}$/, { error: 'a port from 0 to 65535' })
@@ -91,6 +98,8 @@ const schema = z.object({
   WEBHOOK_CONFIG_NAME: name.default('zz-sidestep'),
   CERT_MODE: z.enum(['own', 'cert-manager'], { error: 'own or cert-manager' }).default('own'),
   CERT_DIR: z.string().min(1).default('/etc/sidestep/tls'),
+  CLIENT_CA_FILE: z.string().default(''),
+  CLIENT_NAMES: list.prefault(''),
   PORT: port.prefault('8443'),
   METRICS_PORT: port.prefault('8080'),
   SHUTDOWN_GRACE: duration(MAX_GRACE_MS).default('5s'),
@@ -114,6 +123,8 @@ export const VARIABLES: Record<keyof z.infer<typeof schema>, string> = {
   WEBHOOK_CONFIG_NAME: 'MutatingWebhookConfiguration that points here, CERT_MODE own (default: zz-sidestep)',
   CERT_MODE: 'own: a CA of our own, kept in the Secret; cert-manager: files in CERT_DIR (default: own)',
   CERT_DIR: 'folder with tls.crt and tls.key, CERT_MODE cert-manager (default: /etc/sidestep/tls)',
+  CLIENT_CA_FILE: 'PEM file with the CAs of API servers; with it, nobody else is answered (default: all callers are)',
+  CLIENT_NAMES: 'common names of API servers, separated by commas, CLIENT_CA_FILE (default: all)',
   PORT: 'HTTPS port of the webhook (default: 8443)',
   METRICS_PORT: 'HTTP port of /metrics, /healthz and /readyz (default: 8080)',
   SHUTDOWN_GRACE: 'how long to go on serving after SIGTERM (default: 5s)',
@@ -151,6 +162,7 @@ export function readConfig(env: Environment): WebhookConfig {
       webhookConfigName: c.WEBHOOK_CONFIG_NAME,
       dnsNames: dnsNames(c.SERVICE_NAME, c.SIDESTEP_NAMESPACE),
     },
+    callers: { caFile: c.CLIENT_CA_FILE, names: c.CLIENT_NAMES },
     specDefaults: c.SPEC_DEFAULTS,
     port: c.PORT,
     metricsPort: c.METRICS_PORT,

@@ -1,4 +1,4 @@
-import { createAuthority, type KeyPair } from '../certs/authority.ts';
+import { createAuthority, type KeyPair, type Lifetimes } from '../certs/authority.ts';
 import type { Certificates } from '../certs/certificates.ts';
 import { startFileCertificates } from '../certs/files.ts';
 import { startOwnCertificates } from '../certs/own.ts';
@@ -10,6 +10,7 @@ import type { WebhookConfig } from './config.ts';
 import { startLauncher } from './launcher/launcher.ts';
 import { metricsApp, webhookApp } from './server/app.ts';
 import { BodyReader } from './server/body.ts';
+import { startCallers } from './server/callers.ts';
 import { createMetrics } from './server/metrics.ts';
 import { mutateHandler } from './server/mutate.ts';
 import { apiReads } from './server/reads.ts';
@@ -22,6 +23,13 @@ export interface Surroundings {
   log: Log;
   now: () => Date;
   sleep: (ms: number) => Promise<void>;
+  /** Of our own certificates; by default months and weeks. */
+  certificateTimes?: CertificateTimes;
+}
+
+export interface CertificateTimes extends Lifetimes {
+  trustDelayMs: number;
+  checkMs: number;
 }
 
 export interface RunningWebhook {
@@ -33,7 +41,8 @@ export interface RunningWebhook {
 }
 
 /** Puts the parts together: certificate, admission, launcher, and the ports in front of them. */
-export async function startWebhook({ config, client, log, now, sleep }: Surroundings): Promise<RunningWebhook> {
+export async function startWebhook(surroundings: Surroundings): Promise<RunningWebhook> {
+  const { config, client, log, now, sleep } = surroundings;
   const stop = new AbortController();
   const { signal } = stop;
   let draining = false;
@@ -51,12 +60,15 @@ export async function startWebhook({ config, client, log, now, sleep }: Surround
     now,
   });
   const health = {
-    pending: () => [...certificates.pending(), ...launcher.pending()],
+    pending: () => [...certificates.pending(), ...callers.pending(), ...launcher.pending()],
     draining: () => draining,
   };
-  const server = createTlsServer(webhookApp(health, mutate));
+  const callers = startCallers({ ...config.callers, signal, log, changed: (ca) => server.trust(ca) });
+  const server = createTlsServer(webhookApp(health, callers.guard(mutate)), {
+    askForCertificates: config.callers.caFile !== '',
+  });
   const metricsServer = createPlainServer(metricsApp(health, metrics.registry));
-  const certificates = startCertificates({ config, client, log, now, signal, serve: server.use });
+  const certificates = startCertificates({ ...surroundings, signal, serve: server.use });
   const launcher = startLauncher({
     client,
     ownNamespace: config.ownNamespace,
@@ -113,7 +125,15 @@ interface CertificateSurroundings extends Omit<Surroundings, 'sleep'> {
   serve: (pair: KeyPair) => void;
 }
 
-function startCertificates({ config, client, log, now, signal, serve }: CertificateSurroundings): Certificates {
+function startCertificates({
+  config,
+  client,
+  log,
+  now,
+  signal,
+  serve,
+  certificateTimes,
+}: CertificateSurroundings): Certificates {
   const { mode, folder, secretName, webhookConfigName, dnsNames } = config.certificates;
   if (mode === 'cert-manager') return startFileCertificates({ folder, serve, signal, log });
   return startOwnCertificates({
@@ -122,7 +142,8 @@ function startCertificates({ config, client, log, now, signal, serve }: Certific
     secretName,
     webhookConfigName,
     dnsNames,
-    authority: createAuthority(),
+    authority: createAuthority(certificateTimes),
+    ...certificateTimes,
     signal,
     log,
     serve,

@@ -85,8 +85,9 @@ async function loseAnalyzer(s: Scenario): Promise<void> {
   }
 }
 
-test('R15 uninstalled in the middle of runs, with and without their analyzers: routes are restored, nothing is left, no request fails', () =>
-  inScenario('r15', { spec: SLOW }, (alive) =>
+test('R15 uninstalled in the middle of runs, with and without their analyzers: routes are restored, nothing is left, no request fails', async () => {
+  await install();
+  await inScenario('r15', { spec: SLOW }, (alive) =>
     inScenario('r15-lost', { spec: SLOW, objects: usersRule }, (lost) =>
       inScenario('r15-mine', { spec: SLOW_TO_GIVE_UP, objects: usersRoutes, rate: 0 }, async (mine) => {
         const all = [alive, lost, mine];
@@ -143,7 +144,8 @@ test('R15 uninstalled in the middle of runs, with and without their analyzers: r
         expect(failures(await alive.load.stats())).toBe(0);
       }),
     ),
-  ));
+  );
+});
 
 test('with a list of namespaces: Roles there alone, a run there is promoted, and a Deployment elsewhere is not touched', () =>
   inScenario('listed', {}, (listed) =>

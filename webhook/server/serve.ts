@@ -35,16 +35,40 @@ export interface WebServer {
 export interface TlsServer extends WebServer {
   /** Serves this certificate to new connections; those that are open go on. */
   use(pair: TlsPair): void;
+  /** Checks the certificates of new callers against these CAs (PEM). Nobody needs one to connect: who may do what is decided later. */
+  trust(clientCa: string): void;
 }
 
-export function createTlsServer(listener: RequestListener): TlsServer {
+export function createTlsServer(listener: RequestListener, { askForCertificates = false } = {}): TlsServer {
   const server = createHttpsServer(
-    { minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    {
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: HANDSHAKE_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // The kubelet's probes have none: a caller that is asked for one and has none connects all the same.
+      requestCert: askForCertificates,
+      rejectUnauthorized: false,
+    },
     listener,
   );
+  let pair: TlsPair | undefined;
+  let ca: string | undefined;
+  const update = () => {
+    if (!pair) return;
+    // Without a CA named, Node.js would accept certificates of all public ones.
+    const callers = askForCertificates ? { ca: ca ?? [] } : {};
+    server.setSecureContext({ cert: pair.certificate, key: pair.key, ...callers, minVersion: 'TLSv1.2' });
+  };
   return {
     ...lifecycle(server),
-    use: ({ certificate, key }) => server.setSecureContext({ cert: certificate, key, minVersion: 'TLSv1.2' }),
+    use: (next) => {
+      pair = next;
+      update();
+    },
+    trust: (clientCa) => {
+      ca = clientCa;
+      update();
+    },
   };
 }
 

@@ -16,7 +16,7 @@ export interface InstallValues {
   chart?: string;
 }
 
-/** The chart as it was before the watchman and the pre-delete hook (commit 99a82a5), made by `helm package`. */
+/** The chart as it was before the pre-delete hook, with rights that were not used (commit ab3b0ff); made by `helm package`. */
 export const PREVIOUS_CHART = 'test/e2e/support/sidestep-previous.tgz';
 
 /** Every pod of Sidestep is held to the strictest Pod Security Standard. */

@@ -20,6 +20,8 @@ const VARIANTS: Record<string, Values> = {
     'webhook.tolerations': [{ operator: 'Exists' }],
     'webhook.affinity': { nodeAffinity: {} },
     'webhook.podAnnotations': { 'example.com/scrape': 'true' },
+    'webhook.clientCA': { configMap: 'api-servers', key: 'ca.crt', names: ['kube-apiserver'] },
+    'uninstall.heldVersions': 'rollOut',
     'analyzer.resources': { requests: { cpu: 1 } },
     'networkPolicy.enabled': true,
     'serviceMonitor.enabled': true,
@@ -30,6 +32,8 @@ const VARIANTS: Record<string, Values> = {
   'nothing optional': {
     'webhook.replicas': 1,
     'webhook.podDisruptionBudget': false,
+    'watchman.enabled': false,
+    'uninstall.enabled': false,
     'webhook.resources': {},
     'analyzer.resources': {},
   },
@@ -122,7 +126,6 @@ test.each([
   );
   expect((await grants('sidestep-webhook', values)).filter(isWrite).sort()).toEqual(
     [
-      '* create subjectaccessreviews',
       '* patch mutatingwebhookconfigurations',
       `${where} patch deployments/status`,
       'sidestep-system create jobs',

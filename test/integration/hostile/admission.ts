@@ -1,16 +1,24 @@
 import { request } from 'node:https';
+import { connect as connectTcp, createServer, type Server } from 'node:net';
 import type { KubeClient } from '../../../kube/client.ts';
 import { memoryLog } from '../../../kube/log.ts';
 import { DEPLOYMENTS, MUTATING_WEBHOOKS, PODS, type Resource } from '../../../kube/resources.ts';
 import type { Deployment, KubeObject, Pod } from '../../../kube/types.ts';
 import { readConfig } from '../../../webhook/config.ts';
-import { type RunningWebhook, startWebhook } from '../../../webhook/start.ts';
+import { type CertificateTimes, type RunningWebhook, startWebhook } from '../../../webhook/start.ts';
 import { eventually } from '../../e2e/support/cluster.ts';
 import { connect, createNamespace, deleteNamespace } from '../chart/api.ts';
 import { environment, install, render, uninstall } from '../chart/helm.ts';
 
 interface Configuration extends KubeObject {
   webhooks: { clientConfig: { service?: object; url?: string; caBundle?: string } }[];
+}
+
+export interface AdmissionOptions {
+  replicas?: number;
+  certificateTimes?: CertificateTimes;
+  /** Of the webhook's environment, beside what the chart sets. */
+  env?: Record<string, string>;
 }
 
 /** Sidestep's chart with its webhook in this process, reached by URL: a control plane alone has no pods. */
@@ -21,13 +29,15 @@ export class Admission {
   /** As the analyzer's account. */
   analyzer!: KubeClient;
   /** As somebody who may do everything in the namespace `shop`. */
-  #webhook: RunningWebhook | undefined;
+  #webhooks: RunningWebhook[] = [];
+  #balancer: Server | undefined;
+  #port = 0;
 
   get configuration(): string {
     return `zz-sidestep.${this.own}`;
   }
 
-  async start(): Promise<this> {
+  async start({ replicas = 1, certificateTimes, env = {} }: AdmissionOptions = {}): Promise<this> {
     this.own = await createNamespace(this.admin, 'hostile-own');
     this.shop = await createNamespace(this.admin, 'hostile-shop');
     await install(this.own);
@@ -37,16 +47,22 @@ export class Admission {
       PORT: '0',
       METRICS_PORT: '0',
       SHUTDOWN_GRACE: '0s',
+      ...env,
     });
     config.certificates.dnsNames.push('localhost');
-    this.#webhook = await startWebhook({
-      config,
-      client: connect(`system:serviceaccount:${this.own}:sidestep-webhook`),
-      log: memoryLog(),
-      now: () => new Date(),
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    });
-    await this.pointAt(`https://localhost:${this.#webhook.port}/mutate`);
+    const client = connect(`system:serviceaccount:${this.own}:sidestep-webhook`);
+    const start = () =>
+      startWebhook({
+        config,
+        client,
+        log: memoryLog(),
+        now: () => new Date(),
+        sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        ...(certificateTimes ? { certificateTimes } : {}),
+      });
+    this.#webhooks = await Promise.all(Array.from({ length: replicas }, start));
+    this.#port = replicas === 1 ? this.ports[0]! : await this.#balance();
+    await this.pointAt(this.url);
     await eventually(
       'an injected CA',
       20_000,
@@ -76,13 +92,44 @@ export class Admission {
   }
 
   get url(): string {
-    return `https://localhost:${this.#webhook!.port}/mutate`;
+    return `https://localhost:${this.#port}/mutate`;
+  }
+
+  /** Of each replica. */
+  get ports(): number[] {
+    return this.#webhooks.map(({ port }) => port);
+  }
+
+  /** As a Service does: one connection here, the next there. */
+  #balance(): Promise<number> {
+    let next = 0;
+    this.#balancer = createServer((caller) => {
+      const replica = connectTcp(this.ports[next++ % this.ports.length]!, 'localhost');
+      caller.pipe(replica).pipe(caller);
+      const end = () => {
+        caller.destroy();
+        replica.destroy();
+      };
+      caller.on('error', end);
+      replica.on('error', end);
+    });
+    const balancer = this.#balancer;
+    return new Promise((resolve) =>
+      balancer.listen(0, 'localhost', () => resolve((balancer.address() as { port: number }).port)),
+    );
+  }
+
+  /** The CAs that the API server trusts now, as PEM. */
+  async caBundle(): Promise<string> {
+    const { caBundle = '' } = (await this.#configured()).webhooks[0]!.clientConfig;
+    return Buffer.from(caBundle, 'base64').toString();
   }
 
   async stop(): Promise<void> {
     // First what the API server would call; the rest is refused without it.
     await uninstall(this.own);
-    await this.#webhook?.shutDown();
+    await Promise.all(this.#webhooks.map((webhook) => webhook.shutDown()));
+    this.#balancer?.close();
     await deleteNamespace(this.admin, this.shop);
     await deleteNamespace(this.admin, this.own);
   }
