@@ -118,8 +118,8 @@ describe.concurrent('commands', () => {
       const version = running.spec.template.metadata?.labels?.['version'];
       expect(['v1', 'v2']).toContain(version);
       expect(await s.phase()).toBe('rejected');
-      const failed = Object.keys(failedAnswers(await s.load.stats()));
-      expect(failed.filter((key) => !key.endsWith('|v3'))).toEqual([]);
+      const failed = Object.entries(failedAnswers(await s.load.stats()));
+      expect(failed.filter(([key]) => !key.endsWith('|v3'))).toEqual([]);
       await onlyServes(s, version!, false);
     }));
 

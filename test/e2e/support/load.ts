@@ -43,9 +43,15 @@ const sum = (counts: Record<string, number>, fits: (part: { status: number; vers
 
 /** Answers that a user would call failed: 5xx and broken connections. */
 export const failures = (stats: LoadStats): number => sum(stats.totals, ({ status }) => isFailure(status));
-/** The failed answers by what they were, such as `503|-`; empty if there are none. */
-export const failedAnswers = ({ totals }: LoadStats): Record<string, number> =>
-  Object.fromEntries(Object.entries(totals).filter(([key]) => isFailure(parts(key).status)));
+/** The failed answers by what they were, such as `503|-`, with their number and when they came; empty if there are none. */
+export const failedAnswers = ({ totals, firstSeenMs, lastSeenMs, errors = [] }: LoadStats): Record<string, string> => {
+  const at = (ms: number | undefined) => new Date(ms ?? 0).toISOString();
+  const failed = Object.entries(totals).filter(([key]) => isFailure(parts(key).status));
+  const told = failed.map(([key, n]) => [key, `${n} from ${at(firstSeenMs[key])} to ${at(lastSeenMs[key])}`] as const);
+  return Object.fromEntries(
+    told.map(([key, text]) => [key, key.startsWith('0|') ? `${text}: ${errors.join('; ')}` : text]),
+  );
+};
 const isFailure = (status: number): boolean => status === 0 || status >= 500;
 export const total = (stats: LoadStats): number => sum(stats.totals, () => true);
 export const answersOf = (stats: LoadStats, version: string): number => sum(stats.totals, (p) => p.version === version);
