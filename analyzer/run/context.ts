@@ -57,7 +57,7 @@ export interface Ports {
   mixed(primary: Deployment): Promise<boolean>;
   /** One idempotent step towards one version in the primary; true once only that one runs, in full. */
   settle(primary: Deployment, keepHash: string): Promise<boolean>;
-  /** Whether the ReplicaSet of this version has as many ready pods as the primary wants. */
+  /** Whether all pods of this version in the primary are ready, and no other version has more. */
   versionReady(primary: Deployment, hash: string): Promise<boolean>;
   /** Deletes the ReplicaSet of a version that is not to come back, once it has no pods. */
   forget(primary: Deployment, hash: string): Promise<void>;

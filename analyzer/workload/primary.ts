@@ -37,9 +37,19 @@ export async function isMixed(deps: WriteDeps, primary: Deployment): Promise<boo
   return active.length > 1;
 }
 
-export async function isVersionReady(deps: WriteDeps, primary: Deployment, hash: string): Promise<boolean> {
-  const set = (await ownedReplicaSets(deps, primary)).find((rs) => templateHash(rs.spec.template) === hash);
-  return set !== undefined && wanted(set) > 0 && (set.status?.readyReplicas ?? 0) >= wanted(set);
+const ready = ({ status }: ReplicaSet): number => status?.readyReplicas ?? 0;
+
+export const isVersionReady = async (deps: WriteDeps, primary: Deployment, hash: string): Promise<boolean> =>
+  carriesMost(await ownedReplicaSets(deps, primary), hash);
+
+/**
+ * Whether all pods of the version are ready, and no other version has more: the others' pods go at once when the primary is settled on
+ * it, so that a version with one pod of ten would be left with all the requests.
+ */
+export function carriesMost(sets: ReplicaSet[], hash: string): boolean {
+  const set = sets.find((rs) => templateHash(rs.spec.template) === hash);
+  if (!set || wanted(set) === 0 || ready(set) < wanted(set)) return false;
+  return sets.every((other) => ready(other) <= ready(set));
 }
 
 /**
@@ -56,7 +66,7 @@ export async function settleOn(deps: WriteDeps, primary: Deployment, keepHash: s
   const full = primary.spec.replicas ?? 1;
   // All at 0, the controller would choose the newest; the kept one is asked for by us then.
   if (wanted(keep) === 0 && full > 0) await scaleReplicaSet(deps, keep, full);
-  return others.every((rs) => wanted(rs) === 0 && pods(rs) === 0) && (keep.status?.readyReplicas ?? 0) >= full;
+  return others.every((rs) => wanted(rs) === 0 && pods(rs) === 0) && ready(keep) >= full;
 }
 
 interface Scale extends KubeObject {
