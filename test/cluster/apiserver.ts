@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { stringify } from 'yaml';
 import { binary } from './build.ts';
 import type { Daemon } from './daemon.ts';
 import { ETCD_URL } from './etcd.ts';
@@ -20,10 +21,30 @@ function auditPolicy(paths: Paths): string {
   return join(paths.state, 'audit-policy.yaml');
 }
 
+const admissionConfiguration = (paths: Paths): string => join(paths.state, 'admission.yaml');
+const webhookKubeconfig = (paths: Paths): string => join(paths.state, 'webhooks.kubeconfig');
+
+/** Shows a certificate to every webhook that asks for one, as an operator sets it up (docs/operations.md). */
+function writeAdmissionConfiguration(paths: Paths): void {
+  const webhooks = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'WebhookAdmissionConfiguration' };
+  const plugins = [
+    { name: 'MutatingAdmissionWebhook', configuration: { ...webhooks, kubeConfigFile: webhookKubeconfig(paths) } },
+  ];
+  const admission = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration', plugins };
+  writeFileSync(admissionConfiguration(paths), stringify(admission));
+  const identity = {
+    'client-certificate': pkiFile(paths, 'apiserver-webhooks.crt'),
+    'client-key': pkiFile(paths, 'apiserver-webhooks.key'),
+  };
+  const kubeconfig = { apiVersion: 'v1', kind: 'Config', users: [{ name: '*', user: identity }] };
+  writeFileSync(webhookKubeconfig(paths), stringify(kubeconfig));
+}
+
 /** Writes the files the API server reads beside its certificates. */
 export function prepareApiServer(paths: Paths): void {
   mkdirSync(dirname(paths.auditLog), { recursive: true });
   writeFileSync(auditPolicy(paths), AUDIT_POLICY);
+  writeAdmissionConfiguration(paths);
 }
 
 export function apiServer(paths: Paths): Daemon {
@@ -45,6 +66,7 @@ export function apiServer(paths: Paths): Daemon {
       `--service-cluster-ip-range=${SERVICE_RANGE}`,
       '--authorization-mode=Node,RBAC',
       '--enable-admission-plugins=NodeRestriction',
+      `--admission-control-config-file=${admissionConfiguration(paths)}`,
       // Istio's init container changes the pod's firewall rules.
       '--allow-privileged=true',
       `--kubelet-client-certificate=${pki('apiserver-kubelet.crt')}`,

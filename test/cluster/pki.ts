@@ -44,6 +44,8 @@ const CLIENTS: readonly Certificate[] = [
     group: 'system:nodes',
     names: [`DNS:${NODE_NAME}`, `IP:${NODE_ADDRESS}`],
   },
+  // What the API server shows to webhooks that ask who is calling.
+  { file: 'apiserver-webhooks', user: 'kube-apiserver-webhooks' },
   // What the API server shows to the kubelet, for logs and exec.
   { file: 'apiserver-kubelet', user: 'kube-apiserver-kubelet', group: 'system:masters' },
 ];

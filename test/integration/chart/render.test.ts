@@ -151,6 +151,116 @@ test('with cert-manager, the webhook has nothing to do with Secrets and its conf
   expect(all.filter((grant) => /secrets|mutatingwebhook/.test(grant))).toEqual([]);
 });
 
+test('with a list of namespaces and cert-manager, no ClusterRole is left beside the hook’s', async () => {
+  const manifests = await render({ namespaces: ['shop'], 'certificates.mode': 'cert-manager' });
+  const roles = manifests.filter(({ kind }) => /^ClusterRole/.test(kind));
+  expect(roles.map(({ metadata }) => metadata.annotations?.['helm.sh/hook'])).toEqual(['pre-delete', 'pre-delete']);
+});
+
+test('with cert-manager, its certificate is for the name that the API server calls', async () => {
+  const manifests = await render({ 'certificates.mode': 'cert-manager' });
+  const { spec } = find<Manifest & { spec: Record<string, unknown> }>(manifests, 'Certificate', 'sidestep-webhook');
+  expect(spec).toMatchObject({
+    dnsNames: ['sidestep-webhook.sidestep-system.svc'],
+    secretName: 'sidestep-webhook-tls',
+    privateKey: { rotationPolicy: 'Always' },
+    issuerRef: { name: 'sidestep-webhook' },
+  });
+  const { metadata } = find(manifests, 'MutatingWebhookConfiguration');
+  expect(metadata.annotations?.['cert-manager.io/inject-ca-from']).toBe('sidestep-system/sidestep-webhook');
+});
+
+interface PodTemplate {
+  metadata: { labels: Record<string, string> };
+  spec: {
+    securityContext: object;
+    containers: { image: string; securityContext: object }[];
+  } & Record<string, unknown>;
+}
+
+/** Of everything in the chart that runs. */
+const podTemplates = (manifests: readonly Manifest[]): [string, PodTemplate][] =>
+  manifests.flatMap((m) => {
+    const { template } = (m['spec'] ?? {}) as { template?: PodTemplate };
+    return template ? [[m.metadata.name, template] as [string, PodTemplate]] : [];
+  });
+
+interface NetworkPolicySpec {
+  podSelector: {
+    matchLabels?: Record<string, string>;
+    matchExpressions?: { key: string; values: string[] }[];
+  };
+  ingress: { ports?: { port: string }[] }[];
+}
+
+test('nothing that runs has privileges, and all of it is the same image', async () => {
+  const templates = podTemplates(await render({ 'image.digest': DIGEST }));
+  expect(templates.map(([name]) => name).sort()).toEqual([
+    'sidestep-uninstall',
+    'sidestep-watchman',
+    'sidestep-webhook',
+  ]);
+  for (const [, { spec }] of templates) {
+    expect.soft(spec).toMatchObject({
+      enableServiceLinks: false,
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          image: `ghcr.io/sidestep-dev/sidestep@${DIGEST}`,
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+        },
+      ],
+    });
+  }
+});
+
+test('with network policies, one of them is about each pod, and only the webhook has ports', async () => {
+  const manifests = await render({ 'networkPolicy.enabled': true });
+  const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy').map((m) => m['spec'] as NetworkPolicySpec);
+  const pods: [string, Record<string, string>][] = [
+    ...podTemplates(manifests).map(([name, { metadata }]): [string, Record<string, string>] => [name, metadata.labels]),
+    ['analyzer', { 'app.kubernetes.io/managed-by': 'sidestep' }],
+  ];
+  const ports = pods.map(([name, labels]) => {
+    const [policy, ...more] = policies.filter(({ podSelector: { matchLabels = {}, matchExpressions = [] } }) => {
+      const exact = Object.entries(matchLabels).every(([key, value]) => labels[key] === value);
+      return exact && matchExpressions.every(({ key, values }) => values.includes(labels[key] ?? ''));
+    });
+    expect.soft([name, more]).toEqual([name, []]);
+    return [name, policy?.ingress.flatMap((rule) => rule.ports?.map(({ port }) => port))];
+  });
+  expect(Object.fromEntries(ports)).toEqual({
+    'sidestep-webhook': ['https', 'metrics'],
+    'sidestep-watchman': [],
+    'sidestep-uninstall': [],
+    analyzer: [],
+  });
+});
+
+test('with a client CA, the webhook reads it from the ConfigMap that is named', async () => {
+  const manifests = await render({ 'webhook.clientCA.configMap': 'api-servers', 'webhook.clientCA.names': ['a', 'b'] });
+  const { callers } = readConfig(environment(manifests, {}));
+  expect(callers).toEqual({ caFile: '/etc/sidestep/client-ca/ca.crt', names: ['a', 'b'] });
+  const { spec } = Object.fromEntries(podTemplates(manifests))['sidestep-webhook']!;
+  expect(spec['volumes']).toEqual([
+    { name: 'client-ca', configMap: { name: 'api-servers', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+  ]);
+});
+
+test('the hook runs before anything is deleted, after its own rights are there', async () => {
+  const hooks = (await render()).filter(({ metadata }) => metadata.annotations?.['helm.sh/hook'] === 'pre-delete');
+  const weights = hooks.map(({ kind, metadata }) => [kind, Number(metadata.annotations?.['helm.sh/hook-weight'] ?? 0)]);
+  expect(weights.filter(([kind]) => kind === 'Job')).toEqual([['Job', 0]]);
+  expect(weights.filter(([kind]) => kind !== 'Job').every(([, weight]) => (weight as number) < 0)).toBe(true);
+  expect((await render({ 'uninstall.enabled': false })).some(({ metadata }) => /uninstall/.test(metadata.name))).toBe(
+    false,
+  );
+});
+
 test('the webhook is called last, must answer, and has no effects of its own', async () => {
   const { metadata, webhooks } = find<Manifest & { webhooks: Record<string, unknown>[] }>(
     await render({ namespaces: ['shop'] }),

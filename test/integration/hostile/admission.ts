@@ -179,14 +179,15 @@ export class Admission {
     return this.merge(name, { metadata: { annotations }, spec: { template: { metadata: { labels: { version } } } } });
   }
 
-  /** What anybody gets who reaches the port. */
-  send(body: string): Promise<{ status: number; body: string }> {
+  /** What anybody gets who reaches the port; with a certificate, if they have one. */
+  send(body: string, identity: { cert?: Buffer; key?: Buffer } = {}): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
       const options = {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         rejectUnauthorized: false,
         agent: false,
+        ...identity,
       };
       request(this.url, options, async (response) => {
         const chunks: Buffer[] = [];
