@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
-const files = ['canary', 'webhook', 'analyzer', 'test'].flatMap((folder) =>
+const files = ['canary', 'webhook', 'analyzer', 'certs', 'sbom', 'test'].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
 );
 

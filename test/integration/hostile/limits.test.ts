@@ -61,7 +61,9 @@ test.each([57, 58, 62, 63, 64, 200])('a name of %d characters is held like any o
   await at.create(name, OPTED_IN, { selector, replicas: 0 });
   const { metadata } = await at.merge(name, { metadata: { annotations: { [keys.SPEC]: 'analysis: {threshold: 2}' } } });
   expect(metadata.labels?.[keys.WATCHED_LABEL]).toBe('true');
-  expect(await refusalOf(at.annotate(name, { [keys.COMMAND]: 'retry' }))).toContain('nothing to retry');
+  expect(await refusalOf(at.annotate(name, { [keys.COMMAND]: 'retry' }))).toContain(
+    'has no canary run and no rejected version',
+  );
 });
 
 test('a name with dots, and one of 253 characters', async () => {
