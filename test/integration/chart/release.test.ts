@@ -44,7 +44,7 @@ const configuration = (client: KubeClient) =>
 /** As the webhook does it, with its own account. */
 async function injectNewCa(): Promise<string> {
   const { certificate } = await createAuthority().issueCa(new Date());
-  const present = await configuration(webhook);
+  const present = await configuration(admin);
   const patch = injectionPatch(present, [certificate])!;
   expect(await inject(webhook, present, patch, new AbortController().signal)).toBeDefined();
   return certificate;
