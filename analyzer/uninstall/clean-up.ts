@@ -11,8 +11,8 @@ import type { UninstallDeps } from './uninstall.ts';
 export const HOLDER = 'uninstall';
 
 const LOOK_MS = 500;
-/** How long a primary that rolls out may be waited for before the canary stops helping it out. */
-const CARRY_LIMIT_MS = 120_000;
+/** How long each try waits for a primary that rolls out. */
+const CARRY_LIMIT_MS = 80_000;
 
 /**
  * Routes as before the run, and no canary. An analyzer at work does that itself once its run is gone; where it falls silent, or was dead
@@ -63,15 +63,25 @@ async function released({ client, signal, now, sleep }: UninstallDeps, seen: Lea
 const primaryOf = ({ client, signal }: UninstallDeps, { namespace, deployment }: Workload) =>
   find<Deployment>({ client, signal }, DEPLOYMENTS, { namespace, name: deployment });
 
-/** In the middle of a promotion the canary goes on serving until the primary has pods enough for all requests. */
+/**
+ * In the middle of a promotion the canary may be what serves: it stays until the primary has pods enough for all requests.
+ * @throws Error if that does not come: a canary that is left does less harm than requests that nobody answers
+ */
 async function awaitCapacity(deps: UninstallDeps, workload: Workload): Promise<void> {
   const endMs = deps.now().getTime() + CARRY_LIMIT_MS;
   while (deps.now().getTime() < endMs) {
     const primary = await primaryOf(deps, workload);
     if (!primary || !isPromoting(primary)) return;
-    if ((primary.status?.availableReplicas ?? 0) >= (primary.spec.replicas ?? 1)) return;
+    if (canCarry(primary)) return;
     await deps.sleep(LOOK_MS);
   }
+  throw new Error('the primary has too few pods to do without its canary');
+}
+
+function canCarry({ metadata, spec, status }: Deployment): boolean {
+  // What the controller has not seen yet may bring pods down.
+  if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
+  return (status?.availableReplicas ?? 0) >= (spec.replicas ?? 1);
 }
 
 /** What the analyzer would have removed with its own hand. */

@@ -52,7 +52,6 @@ async function find({ client, signal }: UninstallDeps, target: { namespace: stri
   }
 }
 
-/** The report of a run that is on is its analyzer's to remove: until then it says whether the canary carries a promotion. */
 const STATE = [RUN, PHASE, DECISION, PROMOTED];
 
 const isTouched = ({ metadata }: Deployment): boolean => STATE.some((key) => key in (metadata.annotations ?? {}));
@@ -64,7 +63,8 @@ function patchOf(deployment: Deployment, heldVersions: 'stay' | 'rollOut'): obje
   const run = runOf(deployment);
   const behindPause = spec.paused === true && (run?.phase === 'held' || run?.phase === 'rejected');
   const rollsOut = run?.phase === 'held' && heldVersions === 'rollOut';
-  const over = run === undefined || run.phase === 'rejected';
+  // The report of a run that is on is its analyzer's to remove: until then it says whether the canary carries a promotion.
+  const over = run === undefined || statusOf(deployment)?.phase === 'Failed';
   return {
     metadata: {
       resourceVersion: metadata.resourceVersion,

@@ -55,7 +55,7 @@ function primary(phase: 'held' | 'promoting' | 'rejected', more: object = {}) {
   const status: RunStatus = {
     run: 'r1',
     attempt: 1,
-    phase: phase === 'promoting' ? 'Promoting' : 'Progressing',
+    phase: ({ held: 'Progressing', promoting: 'Promoting', rejected: 'Failed' } as const)[phase],
     weight: 20,
     step: 2,
     steps: 5,
@@ -223,6 +223,21 @@ test('a promotion goes on natively; the canary serves until the primary can', as
   expect(looks).toBeGreaterThan(3);
   expect(reviews().spec.paused).toBeUndefined();
   expect(stateOf(reviews())).toEqual([]);
+});
+
+test('a primary that cannot carry all requests keeps its canary, and that is said', async () => {
+  prepare(primary('promoting', { status: { availableReplicas: 1 } }), lease(''));
+  expect(await go()).toEqual(['shop/reviews']);
+  expect(cluster.find(DEPLOYMENTS, SHOP, 'reviews-canary')).toBeDefined();
+  expect(cluster.find(VIRTUAL_SERVICES, SHOP, 'reviews')).toBeDefined();
+  expect(cluster.find(MUTATING_WEBHOOKS, '', 'zz-sidestep')).toBeUndefined();
+});
+
+test('pods of a rollout that its controller has not seen yet are not counted', async () => {
+  const stale = primary('promoting', { status: { availableReplicas: 2, observedGeneration: 1 } });
+  Object.assign(stale.metadata, { generation: 2 });
+  prepare(stale, lease(''));
+  expect(await go()).toEqual(['shop/reviews']);
 });
 
 test('an analyzer at work is waited for; one that is silent is stood in for', async () => {
