@@ -78,6 +78,11 @@ test.each(OPTIONAL)('%s may be absent, but is of its kind', (path) => {
   expect(isDeployment(at(path, true))).toBe(false);
 });
 
+// The API server writes times that nobody set as null: conditions of other controllers may have none.
+test.each(['metadata.creationTimestamp', 'status.conditions.0.lastTransitionTime'])('%s may be null', (path) => {
+  expect(isDeployment(at(path, null))).toBe(true);
+});
+
 test.each([
   'spec.template.spec.containers.0',
   'spec.template.spec.containers.0.ports.0',

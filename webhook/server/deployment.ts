@@ -17,6 +17,8 @@ const listOf =
     Array.isArray(v) && v.every(check);
 const isText: Check = (v) => typeof v === 'string';
 const isNumber: Check = (v) => typeof v === 'number';
+/** A time that was never set is null in JSON. */
+const isTime: Check = (v) => v === undefined || v === null || isText(v);
 const isTextMap: Check = (v) => isMap(v) && Object.values(v).every(isText);
 
 /** A map with fields of these kinds, whatever else it has. */
@@ -34,7 +36,7 @@ const deployment = fields({
     generation: absentOr(isNumber),
     annotations: absentOr(isTextMap),
     labels: absentOr(isTextMap),
-    creationTimestamp: (v) => v === null || absentOr(isText)(v),
+    creationTimestamp: isTime,
   }),
   spec: fields({
     replicas: absentOr(isNumber),
@@ -50,7 +52,7 @@ const deployment = fields({
       }),
     }),
   }),
-  status: absentOr(fields({ conditions: absentOr(listOf(fields({ lastTransitionTime: absentOr(isText) }))) })),
+  status: absentOr(fields({ conditions: absentOr(listOf(fields({ lastTransitionTime: isTime }))) })),
 });
 
 /**
