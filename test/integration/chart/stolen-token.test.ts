@@ -233,11 +233,7 @@ describe('the analyzer’s token', () => {
       () => ['-n', 'kube-system', 'create', 'service', 'clusterip', 'x', '--tcp=80', '--dry-run=server'],
       POLICY,
     ],
-    [
-      'writes no number of replicas into a status',
-      () => status({ status: { replicas: 3 } }),
-      POLICY,
-    ],
+    ['writes no number of replicas into a status', () => status({ status: { replicas: 3 } }), POLICY],
   ])('%s', async (_what, args, why) => {
     expect(await said(analyzer, args())).toMatch(why);
   });
