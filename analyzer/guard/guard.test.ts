@@ -138,7 +138,10 @@ test('at weight 0 nothing is found; with traffic, evidence comes before what the
         kind: 'Pod',
         metadata: { name: 'a' },
         spec: { containers: [] },
-        status: { containerStatuses: [{ name: 'app', restartCount: restarts }] },
+        status: {
+          conditions: [{ type: 'Ready', status: 'True' }],
+          containerStatuses: [{ name: 'app', restartCount: restarts }],
+        },
       } as never,
     ],
   });

@@ -35,6 +35,15 @@ test('restarts before there was traffic are not held against it', () => {
   expect(watch.look([pod(true, 3)], true, 2000)).toBeUndefined();
 });
 
+test('a crash before this process looked, or before the pod was ever ready, is none under traffic', () => {
+  const watch = new PodWatch();
+  expect(watch.look([pod(true, 4)], true, 0)).toBeUndefined();
+  expect(watch.look([pod(true, 4), pod(false, 0, 'b')], true, 1000)).toBeUndefined();
+  expect(watch.look([pod(true, 4), pod(false, 1, 'b')], true, 2000)).toBeUndefined();
+  expect(watch.look([pod(true, 4), pod(true, 1, 'b')], true, 3000)).toBeUndefined();
+  expect(watch.look([pod(true, 4), pod(true, 2, 'b')], true, 4000)).toMatch(/pod b ended under traffic/);
+});
+
 test('a pod that is new begins with no restarts', () => {
   const watch = new PodWatch();
   watch.look([pod(true, 3)], false, 0);

@@ -6,6 +6,8 @@ const UNREADY_MS = 10_000;
 /** Notices what the canary's pods do under traffic that no answer tells: crashes, and readiness that is lost. */
 export class PodWatch {
   readonly #restarts = new Map<string, number>();
+  /** Pods that were ready once: before that, a crash belongs to their start. */
+  readonly #wereReady = new Set<string>();
   #wasReady = false;
   #unreadySinceMs: number | undefined;
 
@@ -21,14 +23,17 @@ export class PodWatch {
 
   #crash(pods: readonly Pod[]): string | undefined {
     let crash: string | undefined;
-    for (const { metadata, status } of pods) {
+    for (const pod of pods) {
+      const { metadata, status } = pod;
       for (const container of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
         const key = `${metadata.name}/${container.name}`;
-        const before = this.#restarts.get(key) ?? 0;
         const { restartCount = 0 } = container;
+        // What happened before this process first saw it is not known to have been under traffic.
+        const before = this.#restarts.get(key) ?? restartCount;
         this.#restarts.set(key, restartCount);
-        if (restartCount > before) crash ??= describe(metadata.name, container);
+        if (restartCount > before && this.#wereReady.has(metadata.name)) crash ??= describe(metadata.name, container);
       }
+      if (isReady(pod)) this.#wereReady.add(metadata.name);
     }
     return crash;
   }

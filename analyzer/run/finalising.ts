@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
 import { standingOf } from './standing.ts';
+import { settleFor } from './wait.ts';
 import { withdraw } from './withdraw.ts';
 
 /** The primary runs the version in full: it is recorded as stable first, then the requests return to the primary and the canary goes. */
@@ -11,6 +12,8 @@ export async function finalising(ctx: Context): Promise<AnalyzerPhase> {
     await report(ctx, { phase: 'Finalising', message: 'the primary runs the new version' });
     await sendDecision(ctx, 'complete');
   }
+  // The primary's pods are new: every proxy must know them before all requests return to them.
+  await settleFor(ctx, ctx.propagationMs / 2);
   await withdraw(ctx);
   const { promotedBy, step, steps, failedChecks } = ctx.status;
   const how =

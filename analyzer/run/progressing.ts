@@ -61,16 +61,25 @@ async function follow(ctx: Context, verdict: CheckVerdict): Promise<AnalyzerPhas
 async function hold(ctx: Context, first: CheckVerdict): Promise<AnalyzerPhase | undefined> {
   const { spec } = runOnPrimary(ctx);
   const timeoutMs = parseDuration(spec.analysis.holdTimeout)!;
-  const since = Date.parse(ctx.status.evidenceAt ?? ctx.status.trafficSince ?? ctx.status.startedAt);
-  const pollMs = Math.min(parseDuration(spec.analysis.interval)!, EVIDENCE_POLL_MS);
+  const intervalMs = parseDuration(spec.analysis.interval)!;
+  const nowMs = () => ctx.clock.now().getTime();
+  const lastEvidence = Date.parse(ctx.status.evidenceAt ?? ctx.status.trafficSince ?? ctx.status.startedAt);
+  // The interval before this look was none of waiting.
+  const since = Math.max(lastEvidence, Math.min(nowMs(), lastEvidence + intervalMs));
+  const pollMs = Math.min(intervalMs, EVIDENCE_POLL_MS);
+  let hooksAt = nowMs();
   let verdict = first;
   while (verdict.outcome === 'hold') {
     if (verdict.message !== ctx.status.message) await sayWaiting(ctx, verdict);
-    if (ctx.clock.now().getTime() - since >= timeoutMs) {
+    if (nowMs() - since >= timeoutMs) {
       return fail(ctx, 'RolledBack', `no evidence within holdTimeout ${spec.analysis.holdTimeout}: ${verdict.message}`);
     }
-    await pause(ctx, pollMs, 'held');
-    verdict = await look(ctx, []);
+    // A hook may be what drives the traffic that is waited for.
+    const due = nowMs() - hooksAt >= intervalMs;
+    if (due) hooksAt = nowMs();
+    const hooks = due ? ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx)) : Promise.resolve([]);
+    await Promise.all([pause(ctx, pollMs, 'held'), hooks]);
+    verdict = await look(ctx, await hooks);
   }
   await report(
     ctx,

@@ -5,7 +5,7 @@ import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Context } from './context.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
-import { primaryOf, runOnPrimary, until } from './wait.ts';
+import { primaryOf, runOnPrimary, settleFor, until } from './wait.ts';
 import { withdraw } from './withdraw.ts';
 
 /**
@@ -17,7 +17,11 @@ export async function rollingBack(ctx: Context): Promise<AnalyzerPhase> {
   if (!fromPromotion) await ctx.ports.restoreRoutes();
   await reject(ctx);
   const run = runOnPrimary(ctx);
-  if (fromPromotion) await settlePrimary(ctx, run);
+  if (fromPromotion) {
+    await settlePrimary(ctx, run);
+    // As in a promotion: pods that are new to the proxies.
+    await settleFor(ctx, ctx.propagationMs / 2);
+  }
   await withdraw(ctx);
   // A promotion that this run interrupted left two versions behind; the canary is no help there, so it went first.
   if (!fromPromotion && (await ctx.ports.mixed(primaryOf(ctx)))) await settlePrimary(ctx, run);
@@ -34,10 +38,15 @@ async function reject(ctx: Context): Promise<void> {
   if (phase === 'promoting') await sendDecision(ctx, 'restore', ctx.status.message);
 }
 
+/** Never the version that was just rejected, also where it is the one whose promotion had been interrupted. */
+export async function versionToKeep(ctx: Context, { interrupted, hash, stable }: Run): Promise<string> {
+  if (interrupted === undefined || interrupted === hash) return stable;
+  return (await ctx.ports.versionReady(primaryOf(ctx), interrupted)) ? interrupted : stable;
+}
+
 /** A primary that stopped between two versions is brought to one: the one whose promotion was interrupted if it is ready, else the stable one. */
 async function settlePrimary(ctx: Context, run: Run): Promise<void> {
-  const keep =
-    run.interrupted && (await ctx.ports.versionReady(primaryOf(ctx), run.interrupted)) ? run.interrupted : run.stable;
+  const keep = await versionToKeep(ctx, run);
   await report(ctx, { message: ctx.status.message });
   // Without a limit: until the kept version is at full size, the canary is what serves.
   await until(ctx, Number.POSITIVE_INFINITY, 'rejected', () => ctx.ports.settle(primaryOf(ctx), keep));

@@ -1,3 +1,4 @@
+import { runOf } from '../../canary/run.ts';
 import { statusOf } from '../../canary/status.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { Log } from '../../kube/log.ts';
@@ -69,5 +70,7 @@ export async function standIn(deps: StandInDeps, lease: Lease): Promise<boolean>
 
 function isPromoting(primary: Deployment | undefined, { uid }: Workload): boolean {
   if (!primary || primary.metadata.uid !== uid) return false;
-  return statusOf(primary)?.promotingSince !== undefined;
+  const phase = runOf(primary)?.phase;
+  // A promotion that failed goes on with the canary until the stable version is back.
+  return phase === 'promoting' || (phase === 'rejected' && statusOf(primary)?.promotingSince !== undefined);
 }

@@ -42,7 +42,8 @@ function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stab
     requester: input.requester.username,
     time: timeOf(input.now),
     spec,
-    ...(interrupted === undefined || interrupted === stable ? {} : { interrupted }),
+    // A version that comes again is what this run judges: it is no version to fall back to.
+    ...(interrupted === undefined || interrupted === stable || interrupted === hash ? {} : { interrupted }),
   };
 }
 

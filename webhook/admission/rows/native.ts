@@ -1,5 +1,4 @@
 import { AVAILABLE, conditionOf } from '../../../canary/conditions.ts';
-import type { Deployment } from '../../../kube/types.ts';
 import type { Facts } from '../facts.ts';
 import { promotedWithin } from './promoted.ts';
 import { pauseIsOurs, type RowOutcome, released } from './row.ts';
@@ -33,7 +32,7 @@ export async function skipAnalysis(facts: Facts): Promise<RowOutcome | undefined
 
 /** Row 12: a broken workload can always be fixed. */
 export function nothingStable(facts: Facts): RowOutcome | undefined {
-  const why = brokenBecause(facts.old ?? facts.object, facts.object, facts.input.now);
+  const why = brokenBecause(facts);
   return why === undefined
     ? undefined
     : passThrough(
@@ -47,11 +46,13 @@ export function passThrough(facts: Facts, warning: string): RowOutcome {
   return { change: released(facts), warnings: [warning] };
 }
 
-function brokenBecause(old: Deployment, object: Deployment, now: Date): string | undefined {
+function brokenBecause({ object, old = object, run, input: { now } }: Facts): string | undefined {
   if (object.spec.replicas === 0 || old.spec.replicas === 0) return 'is scaled to 0';
   const available = conditionOf(old, AVAILABLE);
   if (!available) return 'has never been available';
   if (available.status !== 'False') return undefined;
+  // While it is promoted, the canary may carry everything: it is what there is to protect.
+  if (run?.phase === 'promoting') return undefined;
   const since = Date.parse(available.lastTransitionTime ?? '');
   if (since - Date.parse(old.metadata.creationTimestamp ?? '') < CREATION_SLACK_MS) return 'has never been available';
   return now.getTime() - since > BROKEN_AFTER_MS ? 'has been unavailable for over 30 s' : undefined;
