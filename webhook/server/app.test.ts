@@ -226,7 +226,7 @@ test('a body that does not come is not waited for', async () => {
 });
 
 test('too many bytes at the same time: refused, and accepted again once the others are done', async () => {
-  const port = await start({ maxHeldBytes: review().length + 300 });
+  const port = await start({ maxHeldBytes: review().length + 300, freeBytes: 0 });
   let finish = (_: Outcome): void => {};
   decide = () => new Promise((resolve) => (finish = resolve));
   const first = send(port, review('first'));

@@ -18,6 +18,12 @@ export const MAX_HELD_BYTES = 2 * MAX_BODY_BYTES;
  */
 const BYTES_PER_PIECE = 256;
 
+/**
+ * What a body may hold outside the common budget: the reviews that clusters really send fit, so that a few senders of large bodies that
+ * stop half-way cannot keep them out. All connections together hold 32 MiB of it at most.
+ */
+const FREE_BYTES = 32 * 1024;
+
 /** A request whose body will not be read to its end: the HTTP status says why. */
 export class BodyError extends Error {
   readonly status: number;
@@ -31,6 +37,7 @@ export class BodyError extends Error {
 export interface BodyLimits {
   maxBytes?: number;
   maxHeldBytes?: number;
+  freeBytes?: number;
   timeoutMs?: number;
 }
 
@@ -38,16 +45,19 @@ export interface BodyLimits {
 export class BodyReader {
   readonly #maxBytes: number;
   readonly #maxHeldBytes: number;
+  readonly #freeBytes: number;
   readonly #timeoutMs: number;
   #heldBytes = 0;
 
   constructor({
     maxBytes = MAX_BODY_BYTES,
     maxHeldBytes = MAX_HELD_BYTES,
+    freeBytes = FREE_BYTES,
     timeoutMs = BODY_TIMEOUT_MS,
   }: BodyLimits = {}) {
     this.#maxBytes = maxBytes;
     this.#maxHeldBytes = maxHeldBytes;
+    this.#freeBytes = freeBytes;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -57,13 +67,16 @@ export class BodyReader {
    */
   async read<T>(request: IncomingMessage, use: (body: Buffer) => Promise<T>): Promise<T> {
     let bytes = 0;
+    let pieceBytes = 0;
     let heldBytes = 0;
     const count = (more: number) => {
       bytes += more;
-      heldBytes += more + BYTES_PER_PIECE;
-      this.#heldBytes += more + BYTES_PER_PIECE;
+      pieceBytes += more + BYTES_PER_PIECE;
+      const held = Math.max(0, pieceBytes - this.#freeBytes);
+      this.#heldBytes += held - heldBytes;
+      heldBytes = held;
       if (bytes > this.#maxBytes) throw new BodyError(413, `the body is longer than ${this.#maxBytes} bytes`);
-      if (this.#heldBytes > this.#maxHeldBytes)
+      if (held > 0 && this.#heldBytes > this.#maxHeldBytes)
         throw new BodyError(503, 'too many large requests at the same time; try again');
     };
     try {
