@@ -1,4 +1,4 @@
-import type { InstantQuery, Sample } from './prometheus.ts';
+import { type InstantQuery, MetricsError, type Sample } from './prometheus.ts';
 
 /** A counter's growth over a window. */
 export interface Growth {
@@ -12,8 +12,23 @@ export interface Growth {
  */
 export async function growth(ask: InstantQuery, query: string, from: Date, to: Date): Promise<Growth[]> {
   const [after, before] = await Promise.all([ask(query, to), ask(query, from)]);
+  if (before.length === 0 && after.length > 0) await requireSamples(ask, from, to);
   const base = new Map(before.map((s) => [keyOf(s), s.value]));
   return after.map((sample) => ({ labels: sample.labels, count: grown(base.get(keyOf(sample)), sample.value) }));
+}
+
+/** Written by Prometheus about each of its scrapes; where it is dropped, nothing is known about the past and nothing is required. */
+const SCRAPES = 'count(up)';
+
+/**
+ * No series at the beginning of a window means that they were born within it; but only of a Prometheus that was there then. One that was
+ * away would have everything counted that callers ever sent to canaries of this name.
+ * @throws MetricsError where it was not
+ */
+async function requireSamples(ask: InstantQuery, from: Date, to: Date): Promise<void> {
+  const [then, now] = await Promise.all([ask(SCRAPES, from), ask(SCRAPES, to)]);
+  if (then.length === 0 && now.length > 0)
+    throw new MetricsError('Prometheus has no samples from the beginning of the window: it was away, or has lost them');
 }
 
 /** A series that was not there before grew by all it has; one that fell was restarted, and grew by what it has since. */

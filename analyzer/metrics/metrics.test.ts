@@ -198,8 +198,10 @@ describe('evaluate', () => {
     evaluateMetrics({ ask, metrics, names, trafficSince, now: NOW });
   const at =
     (samples: (query: string) => Sample[]): InstantQuery =>
-    async (query, when) =>
-      when === NOW ? samples(query) : [];
+    async (query, when) => {
+      if (query === 'count(up)') return [{ labels: {}, value: 3 }];
+      return when === NOW ? samples(query) : [];
+    };
 
   test('a canary that fails every request is judged 0 %, not without data', async () => {
     const { readings, requests } = await evaluate(at(() => [sample(20, { response_code: '500' })]));
