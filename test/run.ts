@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 /**
  * `make test`: every stage, one after the other, the long builds of the cluster beside the short stages. The last line is
@@ -49,6 +49,7 @@ async function stage(
   say(`${name} …`);
   const ok = (await sh(command, args, env)) === 0;
   totals[ok ? 'passed' : 'failed']++;
+  if (!ok) failures.push(`the stage "${name}"`);
   say(`${name}: ${ok ? 'ok' : 'FAILED'} (${elapsed(fromMs)})`);
   return ok;
 }
@@ -59,6 +60,28 @@ interface Report {
   numPendingTests: number;
   numTodoTests: number;
   numFailedTestSuites: number;
+  testResults: {
+    name: string;
+    status: string;
+    assertionResults: { fullName: string; status: string; failureMessages: string[] | null }[];
+  }[];
+}
+
+/** What the last lines name, so that a log's end says what to look at. */
+const failures: string[] = [];
+
+const MESSAGE_LENGTH = 300;
+
+function noteFailures(report: Report): void {
+  for (const { name, status, assertionResults } of report.testResults) {
+    const file = relative(ROOT, name);
+    const bad = assertionResults.filter((a) => a.status !== 'passed');
+    if (bad.length === 0 && status === 'failed') failures.push(`${file}: could not be run`);
+    for (const a of bad) {
+      const why = (a.failureMessages?.[0] ?? a.status).split('\n')[0]!.slice(0, MESSAGE_LENGTH);
+      failures.push(`${file}: ${a.fullName}: ${why}`);
+    }
+  }
 }
 
 /** One run of vitest; a skipped test is a failed one, and so is a file that could not be loaded. */
@@ -91,6 +114,7 @@ async function vitest(
 function readReport(path: string): { passed: number; failed: number } {
   try {
     const r = JSON.parse(readFileSync(path, 'utf8')) as Report;
+    noteFailures(r);
     const failed = r.numFailedTests + r.numPendingTests + r.numTodoTests;
     return { passed: r.numPassedTests, failed: failed === 0 ? Math.min(r.numFailedTestSuites, 1) : failed };
   } catch {
@@ -164,5 +188,6 @@ try {
   say(`stopped: ${e instanceof Error ? e.message : String(e)}`);
 }
 say(`all stages done`);
+for (const failure of failures) process.stdout.write(`failed: ${failure}\n`);
 process.stdout.write(`${totals.passed} passed, ${totals.failed} failed\n`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
