@@ -44,7 +44,14 @@ export const restartComponent = (name: string): Promise<Result> =>
   must(process.execPath, [join(import.meta.dirname, '../../cluster/main.ts'), 'restart', name]);
 
 /** Starts a client that goes on in the background, such as `kubectl rollout status`. */
-export function start(command: string, args: readonly string[]): { done: Promise<Result & { atMs: number }> } {
+export interface Started {
+  done: Promise<Result & { atMs: number }>;
+  /** What it has printed so far. */
+  stdout(): string;
+  kill(): void;
+}
+
+export function start(command: string, args: readonly string[]): Started {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -54,6 +61,8 @@ export function start(command: string, args: readonly string[]): { done: Promise
     done: new Promise((resolve) =>
       child.on('close', (code) => resolve({ code: code ?? 1, stdout, stderr, atMs: Date.now() })),
     ),
+    stdout: () => stdout,
+    kill: () => void child.kill(),
   };
 }
 

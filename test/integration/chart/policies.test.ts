@@ -84,24 +84,22 @@ describe('deployments/status', () => {
     expect(await refusalOf(status(admin, 'reported', all))).toContain('not to be changed');
   });
 
-  test('nobody: a new generation beside the failure of the version before the held one', async () => {
-    const failure = (observedGeneration: number) => ({
-      status: {
-        observedGeneration,
-        conditions: [{ type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded', message: 'failed' }],
-      },
-    });
+  test.each([
+    { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded', message: 'failed' },
+    { type: 'Promoted', status: 'True', reason: 'Promoted', message: 'promoted' },
+  ])('nobody: a new generation beside $reason of the version before the held one', async (verdict) => {
+    const told = (observedGeneration: number) => ({ status: { observedGeneration, conditions: [verdict] } });
     for (const [phase, allowed] of Object.entries({ held: false, rejected: true, promoting: true })) {
-      const name = `with-${phase}`;
+      const name = `${verdict.type.toLowerCase()}-${phase}`;
       await admin.create(DEPLOYMENTS, { namespace: shop }, deployment(shop, name, { [keys.PHASE]: phase }));
       const { status: before } = await eventually('the controller', 20_000, async () => {
         const found = await admin.get<Deployment>(DEPLOYMENTS, { namespace: shop, name });
         return found.status?.observedGeneration === found.metadata.generation ? found : undefined;
       });
       const observed = before?.observedGeneration ?? 0;
-      await status(admin, name, failure(observed));
-      const refusal = await refusalOf(status(admin, name, failure(observed + 1)));
-      expect([phase, refusal]).toEqual([phase, allowed ? '' : expect.stringContaining('still tell the failure')]);
+      await status(admin, name, told(observed));
+      const refusal = await refusalOf(status(admin, name, told(observed + 1)));
+      expect([phase, refusal]).toEqual([phase, allowed ? '' : expect.stringContaining('still tell the verdict')]);
     }
   });
 

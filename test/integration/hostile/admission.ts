@@ -1,8 +1,9 @@
 import { request } from 'node:https';
 import { connect as connectTcp, createServer, type Server } from 'node:net';
+import { rolloutComplete } from '../../../canary/conditions.ts';
 import type { KubeClient } from '../../../kube/client.ts';
 import { memoryLog } from '../../../kube/log.ts';
-import { DEPLOYMENTS, MUTATING_WEBHOOKS, PODS, type Resource } from '../../../kube/resources.ts';
+import { DEPLOYMENTS, MUTATING_WEBHOOKS, PODS } from '../../../kube/resources.ts';
 import type { Deployment, KubeObject, Pod } from '../../../kube/types.ts';
 import { readConfig } from '../../../webhook/config.ts';
 import { type CertificateTimes, type RunningWebhook, startWebhook } from '../../../webhook/start.ts';
@@ -150,19 +151,22 @@ export class Admission {
     change: Partial<Deployment['spec']> = {},
   ): Promise<Deployment> {
     await this.create(name, annotations, change);
+    return this.rolledOut(name);
+  }
+
+  /** Says of each new pod that it is ready, until the rollout is complete. */
+  rolledOut(name: string): Promise<Deployment> {
     const query = { labelSelector: `app=${name}` };
-    const pod = await eventually(`a pod of ${name}`, 20_000, async () => {
-      const { items } = await this.admin.list<Pod>(PODS, { namespace: this.shop }, { query });
-      return items[0];
-    });
     const ready = { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' };
-    const target = { namespace: this.shop, name: pod.metadata.name, subresource: 'status' };
-    await this.admin.patch(PODS as Resource, target as never, 'merge', {
-      status: { phase: 'Running', conditions: [ready] },
-    });
-    return eventually(`${name} available`, 20_000, async () => {
+    return eventually(`${name} rolled out`, 20_000, async () => {
+      const { items } = await this.admin.list<Pod>(PODS, { namespace: this.shop }, { query });
+      for (const { metadata, status } of items)
+        if (status?.phase !== 'Running') {
+          const target = { namespace: this.shop, name: metadata.name, subresource: 'status' as const };
+          await this.admin.patch(PODS, target, 'merge', { status: { phase: 'Running', conditions: [ready] } });
+        }
       const d = await this.get(name);
-      return d.status?.availableReplicas === 1 && d.status.observedGeneration === d.metadata.generation ? d : undefined;
+      return rolloutComplete(d) ? d : undefined;
     });
   }
 
