@@ -33,6 +33,7 @@ const LOOPS: Record<string, string[]> = {
   'server-side with force': ['apply', '--server-side', '--field-manager=gitops', '--force-conflicts'],
 };
 
+/** By users: Sidestep's own account appears with the decision that the webhook has taken away. */
 const ownedBy = (deployment: Deployment) =>
   JSON.stringify(
     (
@@ -43,7 +44,7 @@ const ownedBy = (deployment: Deployment) =>
         fieldsV1: object;
       }[]
     )
-      .filter(({ subresource }) => subresource !== 'status')
+      .filter(({ manager, subresource }) => subresource !== 'status' && manager !== 'sidestep')
       .map(({ manager, operation, fieldsV1 }) => [manager, operation, fieldsV1]),
   );
 

@@ -3,12 +3,12 @@ import { connect as connectTcp, createServer, type Server } from 'node:net';
 import { rolloutComplete } from '../../../canary/conditions.ts';
 import type { KubeClient } from '../../../kube/client.ts';
 import { memoryLog } from '../../../kube/log.ts';
-import { DEPLOYMENTS, MUTATING_WEBHOOKS, PODS } from '../../../kube/resources.ts';
-import type { Deployment, KubeObject, Pod } from '../../../kube/types.ts';
+import { DEPLOYMENTS, MUTATING_WEBHOOKS } from '../../../kube/resources.ts';
+import type { Deployment, KubeObject } from '../../../kube/types.ts';
 import { readConfig } from '../../../webhook/config.ts';
 import { type CertificateTimes, type RunningWebhook, startWebhook } from '../../../webhook/start.ts';
 import { eventually } from '../../e2e/support/cluster.ts';
-import { connect, createNamespace, deleteNamespace } from '../chart/api.ts';
+import { connect, createNamespace, deleteNamespace, markReady } from '../chart/api.ts';
 import { environment, install, render, uninstall } from '../chart/helm.ts';
 
 interface Configuration extends KubeObject {
@@ -156,15 +156,8 @@ export class Admission {
 
   /** Says of each new pod that it is ready, until the rollout is complete. */
   rolledOut(name: string): Promise<Deployment> {
-    const query = { labelSelector: `app=${name}` };
-    const ready = { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' };
     return eventually(`${name} rolled out`, 20_000, async () => {
-      const { items } = await this.admin.list<Pod>(PODS, { namespace: this.shop }, { query });
-      for (const { metadata, status } of items)
-        if (status?.phase !== 'Running') {
-          const target = { namespace: this.shop, name: metadata.name, subresource: 'status' as const };
-          await this.admin.patch(PODS, target, 'merge', { status: { phase: 'Running', conditions: [ready] } });
-        }
+      await markReady(this.admin, this.shop, `app=${name}`);
       const d = await this.get(name);
       return rolloutComplete(d) ? d : undefined;
     });
