@@ -42,7 +42,8 @@ describe.concurrent('after a verdict', () => {
       await s.apply({ version: 'v2', env: { NEVER_READY: '1' } });
       await s.ended('Failed');
       const rejected = (await s.run())!;
-      await s.apply({ version: 'v2' });
+      // Only the version that cannot get ready is to fail soon.
+      await s.apply({ version: 'v2', spec: SHORT });
       const follow = start('kubectl', ['-n', s.namespace, 'rollout', 'status', 'deployment/reviews', '--timeout=120s']);
       const fixed = (await s.run())!;
       expect(fixed).toMatchObject({ phase: 'held', stable: rejected.stable });
