@@ -168,7 +168,7 @@ describe.concurrent('while a run is on', () => {
     ));
 
   test('R16 scaled to 0 and back while held, after a rejection and with the next version held: the stable version runs', () =>
-    inScenario('r16', { spec: { ...SLOW, progressDeadlineSeconds: 15 }, replicas: 1 }, async (s) => {
+    inScenario('r16', { spec: SLOW, replicas: 1 }, async (s) => {
       await s.apply({ version: 'v2' });
       await s.weight(10);
       await downAndUp(s);

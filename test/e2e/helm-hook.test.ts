@@ -10,11 +10,12 @@ import { failures } from './support/load.ts';
 import { QUICK, Scenario } from './support/scenario.ts';
 
 const HOOK = join(import.meta.dirname, '../../examples/helm-hook/sidestep-wait.yaml');
-const SPEC = {
+/** Only a version that does not get ready is to fail soon. */
+const specFor = (env: Record<string, string>) => ({
   ...QUICK,
-  progressDeadlineSeconds: 15,
+  ...(env['NEVER_READY'] ? { progressDeadlineSeconds: 15 } : {}),
   analysis: { ...QUICK.analysis, interval: '2s', maxWeight: 20 },
-};
+});
 
 /** What a team's values.yaml would say; the hook as its example tells. */
 const values = (env: Record<string, string>) => ({
@@ -25,7 +26,7 @@ const values = (env: Record<string, string>) => ({
   port: fixtures.PORT,
   podAnnotations: fixtures.SIDECAR,
   readinessProbe: { httpGet: { path: '/ready', port: fixtures.PORT }, periodSeconds: 1 },
-  canary: { enabled: true, spec: SPEC },
+  canary: { enabled: true, spec: specFor(env) },
   sidestepWait: {
     image: process.env['SIDESTEP_IMAGE'] ?? 'localhost/sidestep:dev',
     deployments: ['reviews'],
