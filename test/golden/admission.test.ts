@@ -105,7 +105,6 @@ function readsOf({ replicaSets = [], configMaps = {} }: Case): Reads {
           status: { availableReplicas: rs.available },
         };
       }),
-    mayCreateVirtualServices: async () => false,
   };
 }
 

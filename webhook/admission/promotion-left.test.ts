@@ -39,7 +39,6 @@ const READS: Reads = {
     }) as never,
   deployment: async () => ({ ...deployment('v1', { [keys.SPEC_FROM]: 'c' }) }),
   replicaSets: async () => [],
-  mayCreateVirtualServices: async () => false,
 };
 const ask = async (object: Deployment, oldObject: Deployment) => {
   const outcome = await decide(
