@@ -104,7 +104,8 @@ export async function leftToSettle(ctx: Context, primary: Deployment): Promise<S
   if (!primary.spec.paused) return undefined;
   const next = runOf(primary);
   if (next) {
-    if (next.phase === 'promoting') return undefined;
+    // Without a canary of ours that helps, the next run does better by itself.
+    if (next.phase === 'promoting' || ctx.status.promotingSince === undefined) return undefined;
     const leaving = await strangersIn(ctx, primary, next);
     return leaving.length > 0 ? { keep: await versionToKeep(ctx, primary, next), leaving } : undefined;
   }
