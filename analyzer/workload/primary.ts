@@ -59,6 +59,16 @@ export class VersionGone extends Error {
   }
 }
 
+/**
+ * The ReplicaSet of a version. There may be several, since a restart makes one of the same version: the one that serves, else the newest.
+ */
+export function replicaSetOf(sets: ReplicaSet[], hash: string): ReplicaSet | undefined {
+  const created = ({ metadata }: ReplicaSet) => metadata.creationTimestamp ?? '';
+  return sets
+    .filter((rs) => templateHash(rs.spec.template) === hash)
+    .sort((a, b) => ready(b) - ready(a) || wanted(b) - wanted(a) || created(b).localeCompare(created(a)))[0];
+}
+
 export const isVersionReady = async (deps: WriteDeps, primary: Deployment, hash: string): Promise<boolean> =>
   carriesMost(await ownedReplicaSets(deps, primary), hash);
 
@@ -67,7 +77,7 @@ export const isVersionReady = async (deps: WriteDeps, primary: Deployment, hash:
  * it, so that a version with one pod of ten would be left with all the requests.
  */
 export function carriesMost(sets: ReplicaSet[], hash: string): boolean {
-  const set = sets.find((rs) => templateHash(rs.spec.template) === hash);
+  const set = replicaSetOf(sets, hash);
   if (!set || wanted(set) === 0 || ready(set) < wanted(set)) return false;
   return sets.every((other) => ready(other) <= ready(set));
 }
@@ -81,7 +91,7 @@ export interface Sides {
 /** Throws `VersionGone` where the version has no ReplicaSet. */
 export async function sidesOf(deps: WriteDeps, primary: Deployment, keepHash: string): Promise<Sides> {
   const sets = await ownedReplicaSets(deps, primary);
-  const keep = sets.find((rs) => templateHash(rs.spec.template) === keepHash);
+  const keep = replicaSetOf(sets, keepHash);
   if (!keep) throw new VersionGone();
   return { keep, others: sets.filter((rs) => rs !== keep) };
 }
@@ -127,15 +137,18 @@ export async function scaleReplicaSet(
 }
 
 /**
- * Deletes the ReplicaSet of a version once it has no pods: a paused controller that scales up from 0 prefers the held template's own
+ * Deletes the ReplicaSets of a version once they have no pods: a paused controller that scales up from 0 prefers the held template's own
  * ReplicaSet, and so would bring the rejected version back.
  */
 export async function forgetVersion(deps: WriteDeps, primary: Deployment, hash: string): Promise<void> {
-  const set = (await ownedReplicaSets(deps, primary)).find((rs) => templateHash(rs.spec.template) === hash);
-  if (!set || wanted(set) > 0 || pods(set) > 0) return;
+  const sets = (await ownedReplicaSets(deps, primary)).filter((rs) => templateHash(rs.spec.template) === hash);
+  for (const rs of sets) if (wanted(rs) === 0 && pods(rs) === 0) await deleteReplicaSet(deps, rs);
+}
+
+async function deleteReplicaSet(deps: WriteDeps, { metadata }: ReplicaSet): Promise<void> {
   await deps.fence.check();
-  const { uid, resourceVersion } = set.metadata;
-  const ref = { namespace: set.metadata.namespace!, name: set.metadata.name };
+  const { uid, resourceVersion } = metadata;
+  const ref = { namespace: metadata.namespace!, name: metadata.name };
   try {
     await deps.client.delete(REPLICA_SETS, ref, { preconditions: { uid, resourceVersion } }, { signal: deps.signal });
   } catch (e) {
