@@ -39,15 +39,20 @@ function failedPromotion(then: (world: World) => void, looks = 5, options: World
   const ctx = world.attempt();
   const { settle, settleGently } = ctx.ports;
   let asked = 0;
+  let wanted = looks;
   const next = () => {
     asked++;
     if (asked === 1) then(world);
-    return asked >= looks;
+    return asked >= wanted;
   };
   ctx.ports.settle = async (primary, keep) => (next() ? settle(primary, keep) : false);
   ctx.ports.settleGently = async (primary, keep, known) =>
     next() ? settleGently(primary, keep, known) : { settled: false, ready: 1 };
-  return { world, ctx };
+  /** Pods of v1 get ready again. */
+  const mend = () => {
+    wanted = asked;
+  };
+  return { world, ctx, mend };
 }
 
 describe('during the rollback of a promotion', () => {
@@ -154,6 +159,29 @@ describe('during the rollback of a promotion', () => {
     expect((restoredWith as { at: number }).at).toBeGreaterThanOrEqual(16);
     expect(settles(world)).toEqual([]);
   });
+});
+
+test('a rollback that got nowhere before the next version came: that one has it done before its first weight', async () => {
+  const { world, ctx, mend } = failedPromotion(pushNext, Number.POSITIVE_INFINITY);
+  expect(await runMachine(ctx)).toBe('Cancelled');
+  expect(world.versions()).toEqual(['v1', 'v2']);
+  const second = world.attempt();
+  const { promotingSince: _, trafficSince: __, ...status } = second.status;
+  second.ref = { ...second.ref, id: 'run2' };
+  second.status = { ...status, run: 'run2', phase: 'Preparing', weight: 0, step: 0, failedChecks: 0 };
+  const from = world.did.length;
+  let servedAtFirstCheck: string[] | undefined;
+  const { evaluate } = second.ports;
+  second.ports.evaluate = async (...args) => {
+    servedAtFirstCheck ??= world.versions();
+    return evaluate(...args);
+  };
+  mend();
+  await runMachine(second);
+  expect(servedAtFirstCheck).toEqual(['v1']);
+  const did = world.did.slice(from);
+  expect(did.indexOf('settle gently on v1')).toBeGreaterThanOrEqual(0);
+  expect(did.indexOf('settle gently on v1')).toBeLessThan(did.indexOf('weight 10'));
 });
 
 /** The run of v3, whose primary has pods of these versions. */
