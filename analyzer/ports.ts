@@ -18,9 +18,10 @@ import type { Canary, Ports } from './run/context.ts';
 import type { PrimaryView } from './run/primary-view.ts';
 import type { Settings, Target } from './settings.ts';
 import { createRouter, type RouterDeps, removeMirrors, restoreRoutes } from './traffic/router.ts';
+import { settleGently } from './workload/gentle.ts';
 import { canaryLabels, type PodDisruptionBudget } from './workload/labels.ts';
 import { labelKeys, missingTheCanary, readPolicies } from './workload/policies.ts';
-import { forgetVersion, isMixed, isVersionReady, settleOn } from './workload/primary.ts';
+import { forgetVersion, isVersionReady, settleOn, versionsOf } from './workload/primary.ts';
 import { resolveService } from './workload/service.ts';
 import { createWorkload, removeCanary } from './workload/workload.ts';
 
@@ -87,8 +88,9 @@ export function connectPorts({ client, fence, log, signal, settings, target }: P
       await removeCanary(deps, namespace, deployment);
       await removeMirrors(deps, namespace, deployment);
     },
-    mixed: (primary) => isMixed(deps, primary),
+    versions: (primary) => versionsOf(deps, primary),
     settle: (primary, keepHash) => settleOn(deps, primary, keepHash),
+    settleGently: (primary, keepHash, known) => settleGently(deps, primary, keepHash, known),
     versionReady: (primary, hash) => isVersionReady(deps, primary, hash),
     forget: (primary, hash) => forgetVersion(deps, primary, hash),
     event,

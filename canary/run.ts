@@ -37,6 +37,11 @@ export interface Run {
   spec: CanarySpec;
   /** Hash of a version whose promotion this run interrupted: the primary has pods of it and of the stable one. */
   interrupted?: string;
+  /**
+   * Hashes of versions that were rejected before this one came: neither pods of them nor their ReplicaSets are to be in the primary when
+   * this run sends requests to its canary.
+   */
+  rejectedBefore?: string[];
   /** Why the version was rejected. */
   message?: string;
   order?: Order;
@@ -51,6 +56,7 @@ const envelope = z.object({
   time: z.string(),
   spec: z.custom<CanarySpec>((v) => typeof v === 'object' && v !== null && 'analysis' in v).transform(completed),
   interrupted: z.string().optional(),
+  rejectedBefore: z.array(z.string()).optional(),
   message: z.string().optional(),
   order: z.object({ command: z.enum(['promote', 'pause']), requester: z.string(), time: z.string() }).optional(),
 });

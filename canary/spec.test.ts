@@ -413,6 +413,15 @@ describe('hostile texts', () => {
     expect(tookMs).toBeLessThan(2000);
   });
 
+  test('one anchor has at most 19 aliases, and those inside its value count', () => {
+    const refused = (yaml: string) => said(yaml).includes('Excessive alias count');
+    const aliases = (n: number) => `a: &a 1\nb: [${'*a, '.repeat(n)}]`;
+    expect(said(aliases(19))).toContain('is not a known field');
+    expect(refused(aliases(20))).toBe(true);
+    expect(refused('a: &a 1\nb: &b [*a, *a, *a]\nc: [*b, *b, *b, *b, *b, *b]')).toBe(true);
+    expect(read('analysis: {maxWeight: &w 30, stepWeight: *w}').spec?.analysis.stepWeight).toBe(30);
+  });
+
   const scalar = fc.oneof(
     fc.integer(),
     fc.double(),

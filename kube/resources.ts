@@ -31,11 +31,6 @@ export const MUTATING_WEBHOOKS = resource(
   'MutatingWebhookConfiguration',
   'mutatingwebhookconfigurations',
 );
-export const SUBJECT_ACCESS_REVIEWS = resource(
-  'authorization.k8s.io/v1',
-  'SubjectAccessReview',
-  'subjectaccessreviews',
-);
 
 export interface Target {
   namespace?: string | undefined;

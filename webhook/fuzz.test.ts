@@ -182,7 +182,6 @@ async function answerTo(body: Buffer): Promise<{ text: string; sent: Deployment 
         : undefined,
     deployment: async () => deployment({}, 'reviews:1', false),
     replicaSets: async () => replicaSets(),
-    mayCreateVirtualServices: async () => false,
   };
   const outcome = problem ?? (await decide(input, reads, SETTINGS).catch(tooDeep));
   return { text: formatReview(uid, outcome), sent: input?.object, ms: process.threadCpuUsage(before).user / 1000 };

@@ -9,6 +9,8 @@ import type { HookResult } from '../checks/hooks.ts';
 import type { Fence } from '../fence.ts';
 import type { RunGuard } from '../guard/run-guard.ts';
 import type { Router } from '../traffic/router.ts';
+import type { GentleLook } from '../workload/gentle.ts';
+import type { VersionPods } from '../workload/primary.ts';
 import type { Readiness } from '../workload/workload.ts';
 import type { PrimaryView } from './primary-view.ts';
 import type { RunRef } from './standing.ts';
@@ -53,10 +55,15 @@ export interface Ports {
   restoreRoutes(): Promise<void>;
   /** Canary Deployment and Service gone, from the marks on the objects alone. */
   removeCanary(): Promise<void>;
-  /** Whether pods of more than one version run in the primary. */
-  mixed(primary: Deployment): Promise<boolean>;
-  /** One idempotent step towards one version in the primary; true once only that one runs, in full. */
+  /** The versions that have pods in the primary, or are to have some. */
+  versions(primary: Deployment): Promise<VersionPods[]>;
+  /**
+   * One idempotent step towards one version in a paused primary, all others at once, while the canary helps; true once only that one
+   * runs, in full. Throws `VersionGone`.
+   */
   settle(primary: Deployment, keepHash: string): Promise<boolean>;
+  /** The same where no canary helps: the others no further than ready pods of the kept one, of which `known` are known to every proxy. */
+  settleGently(primary: Deployment, keepHash: string, known?: number): Promise<GentleLook>;
   /** Whether all pods of this version in the primary are ready, and no other version has more. */
   versionReady(primary: Deployment, hash: string): Promise<boolean>;
   /** Deletes the ReplicaSet of a version that is not to come back, once it has no pods. */
@@ -64,6 +71,14 @@ export interface Ports {
   event(type: 'Normal' | 'Warning', reason: string, message: string): void;
   /** Settles when every Event is written or lost. */
   written(): Promise<void>;
+}
+
+/** A primary on its way to one version. */
+export interface Settling {
+  /** Hash of the version to keep. */
+  keep: string;
+  /** Hashes of the versions that are to be gone. */
+  leaving: string[];
 }
 
 export interface Context {
@@ -83,4 +98,6 @@ export interface Context {
   canary?: Canary;
   /** Set with the canary. */
   guard?: RunGuard;
+  /** Set while this run brings the primary to one version, for whatever ends the run meanwhile. */
+  settling?: Settling;
 }

@@ -10,15 +10,15 @@ test.each([
 ])('rejected, the primary is settled on %s, after the users have left the canary', async (_what, ready, kept) => {
   const world = createWorld({ evaluate: () => failing, interrupted: { hash: 'v1b', ready } });
   expect(await runMachine(world.attempt())).toBe('Failed');
-  expect(world.did.filter((d) => d.startsWith('settle on'))).toEqual([`settle on ${kept}`]);
-  expect(world.did.indexOf('remove canary')).toBeLessThan(world.did.indexOf(`settle on ${kept}`));
+  expect(world.did.filter((d) => d.startsWith('settle'))).toEqual([`settle gently on ${kept}`]);
+  expect(world.did.indexOf('remove canary')).toBeLessThan(world.did.indexOf(`settle gently on ${kept}`));
   expect(world.did.some((d) => d.startsWith('forget'))).toBe(false);
 });
 
 test('promoted, the primary rolls from both to the new one', async () => {
   const world = createWorld({ interrupted: { hash: 'v1b', ready: true } });
   expect(await runMachine(world.attempt())).toBe('Succeeded');
-  expect(world.did.some((d) => d.startsWith('settle on'))).toBe(false);
+  expect(world.did.some((d) => d.startsWith('settle'))).toBe(false);
 });
 
 test('promoted without getting through, the primary goes back to one of the two before the canary goes', async () => {

@@ -3,6 +3,7 @@ import type { Readiness } from '../workload/workload.ts';
 import type { Canary, Context } from './context.ts';
 import { fail } from './failure.ts';
 import { report } from './report.ts';
+import { withoutStrangers } from './settling.ts';
 import type { Standing } from './standing.ts';
 import { expectStanding, primaryOf, runOnPrimary, settleEndpoints, until } from './wait.ts';
 import { nextWeight, replicasFor, stepsOf } from './weights.ts';
@@ -31,6 +32,7 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
     },
     { status: 'Unknown', reason: 'Analysing' },
   );
+  await withoutStrangers(ctx);
   await prepareCanary(ctx);
   return (await becomeReady(ctx, 'held')) ?? 'Progressing';
 }

@@ -5,6 +5,7 @@ import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Context } from './context.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
+import { forgetRejected, settleGently, strangersIn, versionToKeep } from './settling.ts';
 import { primaryOf, runOnPrimary, settleFor, until } from './wait.ts';
 import { withdraw } from './withdraw.ts';
 
@@ -23,9 +24,8 @@ export async function rollingBack(ctx: Context): Promise<AnalyzerPhase> {
     await settleFor(ctx, ctx.propagationMs / 2);
   }
   await withdraw(ctx);
-  // A promotion that this run interrupted left two versions behind; the canary is no help there, so it went first.
-  if (!fromPromotion && (await ctx.ports.mixed(primaryOf(ctx)))) await settlePrimary(ctx, run);
-  if (fromPromotion) await ctx.ports.forget(primaryOf(ctx), run.hash);
+  if (!fromPromotion) await settleLeftovers(ctx, run);
+  await forgetRejected(ctx, run, fromPromotion ? [run.hash] : []);
   const message = run.message ?? ctx.status.message;
   await report(ctx, { phase: 'Failed', message }, { status: 'False', reason: reasonOf(ctx, run), failed: true });
   ctx.ports.event('Warning', 'CanaryRolledBack', `${ctx.ref.name} rolled back: ${message}`);
@@ -38,18 +38,27 @@ async function reject(ctx: Context): Promise<void> {
   if (phase === 'promoting') await sendDecision(ctx, 'restore', ctx.status.message);
 }
 
-/** Never the version that was just rejected, also where it is the one whose promotion had been interrupted. */
-export async function versionToKeep(ctx: Context, { interrupted, hash, stable }: Run): Promise<string> {
-  if (interrupted === undefined || interrupted === hash) return stable;
-  return (await ctx.ports.versionReady(primaryOf(ctx), interrupted)) ? interrupted : stable;
-}
-
-/** A primary that stopped between two versions is brought to one: the one whose promotion was interrupted if it is ready, else the stable one. */
+/** Out of a promotion: a primary that stopped between two versions is brought to one, while the canary serves what it has served. */
 async function settlePrimary(ctx: Context, run: Run): Promise<void> {
-  const keep = await versionToKeep(ctx, run);
+  const keep = await versionToKeep(ctx, primaryOf(ctx), run);
+  ctx.settling = { keep, leaving: [run.hash] };
   await report(ctx, { message: ctx.status.message });
   // Without a limit: until the kept version is at full size, the canary is what serves.
   await until(ctx, Number.POSITIVE_INFINITY, 'rejected', () => ctx.ports.settle(primaryOf(ctx), keep));
+  delete ctx.settling;
+}
+
+/** Out of the analysis: what a promotion that was interrupted, or failed, before this run left in the primary. The canary is gone. */
+async function settleLeftovers(ctx: Context, run: Run): Promise<void> {
+  const versions = await ctx.ports.versions(primaryOf(ctx));
+  if (versions.length < 2) return;
+  const keep = await versionToKeep(ctx, primaryOf(ctx), run);
+  await report(ctx, { message: ctx.status.message });
+  const leaving = await strangersIn(ctx, primaryOf(ctx), run);
+  if (await settleGently(ctx, { keep, leaving }, 'rejected')) return;
+  ctx.log.warn('the primary keeps pods of several versions: too few of the one to keep get ready', {
+    versions: versions.map(({ hash }) => hash),
+  });
 }
 
 /** The reason was written when the rollback was entered; an abort came from the user instead. */

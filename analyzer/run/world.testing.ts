@@ -79,6 +79,8 @@ export function createWorld({
   let checks = 0;
   let writes = 0;
   let killAt = Number.POSITIVE_INFINITY;
+  /** Versions that have pods in the primary. */
+  let versions = ['v1', ...(interrupted ? [interrupted.hash] : [])];
   const { spec: analysis } = readSpec(
     { defaults: { analysis: { interval: '10s', threshold: 2, maxWeight: 30, stepWeight: 10 }, ...spec } },
     { name: 'reviews' },
@@ -144,6 +146,7 @@ export function createWorld({
       if (verdict === 'promote') delete d.spec.paused;
       if (verdict === 'restore') d.spec.paused = true;
       if (verdict === 'promote' && promotes()) d.status!.updatedReplicas = replicas;
+      if (verdict === 'promote') versions = promotes() ? ['v2'] : ['v1', 'v2'];
     });
   };
 
@@ -221,10 +224,19 @@ export function createWorld({
       expectNoTraffic(weight);
       write('remove canary');
     },
-    mixed: async () => interrupted !== undefined && !did.some((d) => d.startsWith('settle on')),
+    versions: async () => versions.map((hash) => ({ hash, ready: replicas })),
     settle: async (_primary, keep) => {
       write(`settle on ${keep}`);
+      versions = [keep];
       return true;
+    },
+    settleGently: async (_primary, keep, known) => {
+      const settled = versions.length === 1 && versions[0] === keep;
+      if (known !== undefined && !settled) {
+        write(`settle gently on ${keep}`);
+        versions = [keep];
+      }
+      return { settled, ready: replicas };
     },
     versionReady: async (_primary, hash) => hash === interrupted?.hash && interrupted.ready,
     forget: async (_primary, hash) => write(`forget ${hash}`),
@@ -286,6 +298,11 @@ export function createWorld({
     did,
     edit,
     primary,
+    versions: () => versions,
+    /** The primary has pods of these versions. */
+    runs: (...hashes: string[]) => {
+      versions = hashes;
+    },
     log,
     /** Dies instead of doing its k-th write from now. */
     killAtWrite: (k: number) => {

@@ -76,6 +76,12 @@ test('a budget for everything, or for all that have a label: refused with its na
   expect(() => plan(APP, [], [pdb('web', byExpression('tier', 'Exists'))])).toThrow('PodDisruptionBudget web');
 });
 
+test('a budget without a selector claims nothing', () => {
+  const without: PodDisruptionBudget = { metadata: { name: 'none' }, spec: {} };
+  const emptied: PodDisruptionBudget = { metadata: { name: 'null' }, spec: { selector: null } };
+  expect([...plan(APP, [], [without, emptied]).changed.keys()]).toEqual(['app']);
+});
+
 test('a Service of somebody else that selects the canary’s value: refused with its name', () => {
   expect(() => plan(APP, [service('mine', { app: 'reviews-canary' })])).toThrow(
     "the canary's pods would belong to Service mine",

@@ -7,7 +7,8 @@ import { changeableKeys, selectorMatches } from './selectors.ts';
 type Labels = Record<string, string>;
 
 export interface PodDisruptionBudget extends KubeObject {
-  spec: { selector?: LabelSelector };
+  /** policy/v1: an empty selector selects every pod of the namespace, an absent one none. */
+  spec: { selector?: LabelSelector | null };
 }
 
 /** What sets the canary's pods apart from the primary's. */
@@ -68,10 +69,9 @@ function claimsOn(primary: Deployment, services: Service[], pdbs: PodDisruptionB
     ...services
       .filter(({ spec }) => Object.keys(spec.selector ?? {}).length > 0)
       .map(({ metadata, spec }) => ({ what: `Service ${metadata.name}`, selector: { matchLabels: spec.selector! } })),
-    ...pdbs.map(({ metadata, spec }) => ({
-      what: `PodDisruptionBudget ${metadata.name}`,
-      selector: spec.selector ?? {},
-    })),
+    ...pdbs.flatMap(({ metadata, spec: { selector } }) =>
+      selector ? [{ what: `PodDisruptionBudget ${metadata.name}`, selector }] : [],
+    ),
   ];
 }
 

@@ -17,6 +17,12 @@ export function capacityDuringRollout({ spec }: Deployment): number {
   return Math.max(0, replicas - (none ? 1 : unavailable));
 }
 
+/** Pods that Kubernetes makes beyond the wanted ones while it rolls the Deployment. */
+export function surgeDuringRollout({ spec }: Deployment): number {
+  if (spec.strategy?.type === 'Recreate') return 0;
+  return share(spec.strategy?.rollingUpdate?.maxSurge ?? '25%', spec.replicas ?? 1, Math.ceil);
+}
+
 function share(value: number | string, of: number, round: (n: number) => number): number {
   if (typeof value === 'number') return value;
   return round((Number.parseInt(value, 10) / 100) * of);
@@ -28,16 +34,40 @@ export async function ownedReplicaSets({ client, signal }: WriteDeps, primary: D
   return items.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === primary.metadata.uid));
 }
 
-const wanted = ({ spec }: ReplicaSet): number => spec.replicas ?? 0;
+export const wanted = ({ spec }: ReplicaSet): number => spec.replicas ?? 0;
 const pods = ({ status }: ReplicaSet): number => status?.replicas ?? 0;
+export const ready = ({ status }: ReplicaSet): number => status?.readyReplicas ?? 0;
 
-/** Whether more than one version has pods, or is to have some. */
-export async function isMixed(deps: WriteDeps, primary: Deployment): Promise<boolean> {
-  const active = (await ownedReplicaSets(deps, primary)).filter((rs) => wanted(rs) > 0 || pods(rs) > 0);
-  return active.length > 1;
+/** Pods of one version in the primary. */
+export interface VersionPods {
+  /** Of the version's template (`hash.ts`). */
+  hash: string;
+  ready: number;
 }
 
-const ready = ({ status }: ReplicaSet): number => status?.readyReplicas ?? 0;
+/** The ReplicaSets that have pods, or are to have some. */
+export async function versionsOf(deps: WriteDeps, primary: Deployment): Promise<VersionPods[]> {
+  const active = (await ownedReplicaSets(deps, primary)).filter((rs) => wanted(rs) > 0 || pods(rs) > 0);
+  return active.map((rs) => ({ hash: templateHash(rs.spec.template), ready: ready(rs) }));
+}
+
+/** The version that a primary is to be brought to has no ReplicaSet. */
+export class VersionGone extends Error {
+  constructor() {
+    super('the ReplicaSet of the stable version is gone: it was deleted by hand');
+    this.name = 'VersionGone';
+  }
+}
+
+/**
+ * The ReplicaSet of a version. There may be several, since a restart makes one of the same version: the one that serves, else the newest.
+ */
+export function replicaSetOf(sets: ReplicaSet[], hash: string): ReplicaSet | undefined {
+  const created = ({ metadata }: ReplicaSet) => metadata.creationTimestamp ?? '';
+  return sets
+    .filter((rs) => templateHash(rs.spec.template) === hash)
+    .sort((a, b) => ready(b) - ready(a) || wanted(b) - wanted(a) || created(b).localeCompare(created(a)))[0];
+}
 
 export const isVersionReady = async (deps: WriteDeps, primary: Deployment, hash: string): Promise<boolean> =>
   carriesMost(await ownedReplicaSets(deps, primary), hash);
@@ -47,33 +77,50 @@ export const isVersionReady = async (deps: WriteDeps, primary: Deployment, hash:
  * it, so that a version with one pod of ten would be left with all the requests.
  */
 export function carriesMost(sets: ReplicaSet[], hash: string): boolean {
-  const set = sets.find((rs) => templateHash(rs.spec.template) === hash);
+  const set = replicaSetOf(sets, hash);
   if (!set || wanted(set) === 0 || ready(set) < wanted(set)) return false;
   return sets.every((other) => ready(other) <= ready(set));
 }
 
+/** The ReplicaSet to keep, and all others. */
+export interface Sides {
+  keep: ReplicaSet;
+  others: ReplicaSet[];
+}
+
+/** Throws `VersionGone` where the version has no ReplicaSet. */
+export async function sidesOf(deps: WriteDeps, primary: Deployment, keepHash: string): Promise<Sides> {
+  const sets = await ownedReplicaSets(deps, primary);
+  const keep = replicaSetOf(sets, keepHash);
+  if (!keep) throw new VersionGone();
+  return { keep, others: sets.filter((rs) => rs !== keep) };
+}
+
+/** Whether only the kept version runs, in full. */
+export const isSettled = (primary: Deployment, { keep, others }: Sides): boolean =>
+  others.every((rs) => wanted(rs) === 0 && pods(rs) === 0) && ready(keep) >= (primary.spec.replicas ?? 1);
+
 /**
- * One step towards one version in a paused primary: the ReplicaSets of all others go to 0, and the controller, which scales the only
- * active ReplicaSet of a paused Deployment, brings the kept one to full size.
+ * One step towards one version in a paused primary, where a canary serves what the primary cannot: the ReplicaSets of all others go to
+ * 0, and the controller, which scales the only active ReplicaSet of a paused Deployment, brings the kept one to full size.
+ * Throws `VersionGone`.
  * @returns true once that is so
  */
 export async function settleOn(deps: WriteDeps, primary: Deployment, keepHash: string): Promise<boolean> {
-  const sets = await ownedReplicaSets(deps, primary);
-  const keep = sets.find((rs) => templateHash(rs.spec.template) === keepHash);
-  if (!keep) throw new Error('the ReplicaSet of the stable version is gone: it was deleted by hand');
-  const others = sets.filter((rs) => rs !== keep);
+  const sides = await sidesOf(deps, primary, keepHash);
+  const { keep, others } = sides;
   for (const rs of others) if (wanted(rs) > 0) await scaleReplicaSet(deps, rs, 0);
   const full = primary.spec.replicas ?? 1;
   // All at 0, the controller would choose the newest; the kept one is asked for by us then.
   if (wanted(keep) === 0 && full > 0) await scaleReplicaSet(deps, keep, full);
-  return others.every((rs) => wanted(rs) === 0 && pods(rs) === 0) && ready(keep) >= full;
+  return isSettled(primary, sides);
 }
 
 interface Scale extends KubeObject {
   spec: { replicas: number };
 }
 
-async function scaleReplicaSet(
+export async function scaleReplicaSet(
   { client, fence, signal }: WriteDeps,
   { metadata }: ReplicaSet,
   replicas: number,
@@ -90,15 +137,18 @@ async function scaleReplicaSet(
 }
 
 /**
- * Deletes the ReplicaSet of a version once it has no pods: a paused controller that scales up from 0 prefers the held template's own
+ * Deletes the ReplicaSets of a version once they have no pods: a paused controller that scales up from 0 prefers the held template's own
  * ReplicaSet, and so would bring the rejected version back.
  */
 export async function forgetVersion(deps: WriteDeps, primary: Deployment, hash: string): Promise<void> {
-  const set = (await ownedReplicaSets(deps, primary)).find((rs) => templateHash(rs.spec.template) === hash);
-  if (!set || wanted(set) > 0 || pods(set) > 0) return;
+  const sets = (await ownedReplicaSets(deps, primary)).filter((rs) => templateHash(rs.spec.template) === hash);
+  for (const rs of sets) if (wanted(rs) === 0 && pods(rs) === 0) await deleteReplicaSet(deps, rs);
+}
+
+async function deleteReplicaSet(deps: WriteDeps, { metadata }: ReplicaSet): Promise<void> {
   await deps.fence.check();
-  const { uid, resourceVersion } = set.metadata;
-  const ref = { namespace: set.metadata.namespace!, name: set.metadata.name };
+  const { uid, resourceVersion } = metadata;
+  const ref = { namespace: metadata.namespace!, name: metadata.name };
   try {
     await deps.client.delete(REPLICA_SETS, ref, { preconditions: { uid, resourceVersion } }, { signal: deps.signal });
   } catch (e) {

@@ -105,7 +105,6 @@ function readsOf({ replicaSets = [], configMaps = {} }: Case): Reads {
           status: { availableReplicas: rs.available },
         };
       }),
-    mayCreateVirtualServices: async () => false,
   };
 }
 
@@ -147,6 +146,7 @@ function readable({ spec, ...run }: Run): object {
     hash: name(run.hash),
     stable: name(run.stable),
     ...(run.interrupted ? { interrupted: name(run.interrupted) } : {}),
+    ...(run.rejectedBefore ? { rejectedBefore: run.rejectedBefore.map(name) } : {}),
     threshold: spec.analysis.threshold,
   };
 }

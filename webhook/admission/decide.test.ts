@@ -97,7 +97,6 @@ function reads(change: Partial<Reads> = {}): Reads & { asked: string[] } {
     configMap: async () => undefined,
     deployment: async (_, name) => deployment({ name }),
     replicaSets: async () => [],
-    mayCreateVirtualServices: async () => false,
     ...change,
   };
   return {
@@ -114,7 +113,6 @@ function reads(change: Partial<Reads> = {}): Reads & { asked: string[] } {
       asked.push('replicaSets');
       return all.replicaSets(d);
     },
-    mayCreateVirtualServices: all.mayCreateVirtualServices,
   };
 }
 

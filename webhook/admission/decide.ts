@@ -91,7 +91,6 @@ function remembered(reads: Reads): Reads {
       known ??= reads.replicaSets(deployment);
       return known;
     },
-    mayCreateVirtualServices: (requester, namespace) => reads.mayCreateVirtualServices(requester, namespace),
   };
 }
 

@@ -49,7 +49,6 @@ const READS: Reads = {
   configMap: async () => undefined,
   deployment: async () => deployment('v1', ENABLED),
   replicaSets: async () => [],
-  mayCreateVirtualServices: async () => false,
 };
 
 const ask = (object: Deployment, oldObject: Deployment | undefined, username = 'mallory', reads = READS) =>

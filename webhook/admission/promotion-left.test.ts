@@ -39,7 +39,6 @@ const READS: Reads = {
     }) as never,
   deployment: async () => ({ ...deployment('v1', { [keys.SPEC_FROM]: 'c' }) }),
   replicaSets: async () => [],
-  mayCreateVirtualServices: async () => false,
 };
 const ask = async (object: Deployment, oldObject: Deployment) => {
   const outcome = await decide(
@@ -102,4 +101,49 @@ test('a version that comes while the canary serves everything, because the prima
   };
   const v3 = await ask(recreate('v3'), recreate('v2'));
   expect(runOf(v3)).toMatchObject({ phase: 'held', hash: hash('v3') });
+});
+
+test('a version that comes while the failed promotion of another is undone remembers that one, until it comes again itself', async () => {
+  const rejected: Run = {
+    id: 'r1',
+    phase: 'rejected',
+    hash: hash('v2'),
+    stable: hash('v1'),
+    requester: 'bob',
+    time: '2026-01-01T11:00:00Z',
+    spec: readSpec({}, { name: 'reviews' }).spec!,
+    message: 'promotion failed',
+  };
+  const v2 = deployment('v2', runAnnotations(rejected), true);
+  const v3 = await ask(deployment('v3', v2.metadata.annotations!, true), v2);
+  expect(runOf(v3)).toMatchObject({
+    phase: 'held',
+    hash: hash('v3'),
+    stable: hash('v1'),
+    rejectedBefore: [hash('v2')],
+  });
+  const v4 = await ask(deployment('v4', v3.metadata.annotations!, true), v3);
+  expect(runOf(v4)).toMatchObject({ hash: hash('v4'), rejectedBefore: [hash('v2')] });
+  const again = await ask(deployment('v2', v4.metadata.annotations!, true), v4);
+  // Not released, not what is fallen back to: analysed as any other version.
+  expect(runOf(again)).toMatchObject({ phase: 'held', hash: hash('v2'), stable: hash('v1') });
+  expect(runOf(again)).not.toHaveProperty('rejectedBefore');
+  expect(runOf(again)).not.toHaveProperty('interrupted');
+  expect(again.spec.paused).toBe(true);
+});
+
+test('only the last few rejected versions are remembered', async () => {
+  const rejected = (v: string, rejectedBefore: string[]): Run => ({
+    id: v,
+    phase: 'rejected',
+    hash: hash(v),
+    stable: hash('v1'),
+    requester: 'bob',
+    time: '2026-01-01T11:00:00Z',
+    spec: readSpec({}, { name: 'reviews' }).spec!,
+    rejectedBefore,
+  });
+  const old = deployment('v9', runAnnotations(rejected('v9', ['a', 'b', 'c', 'd', 'e'])), true);
+  const next = await ask(deployment('v10', old.metadata.annotations!, true), old);
+  expect(runOf(next)?.rejectedBefore).toEqual([hash('v9'), 'a', 'b', 'c', 'd']);
 });

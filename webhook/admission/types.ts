@@ -30,7 +30,6 @@ export interface Reads {
   deployment(namespace: string, name: string): Promise<Deployment | undefined>;
   /** The ReplicaSets that this Deployment owns. */
   replicaSets(deployment: Deployment): Promise<ReplicaSet[]>;
-  mayCreateVirtualServices(requester: Requester, namespace: string): Promise<boolean>;
 }
 
 export interface Settings {

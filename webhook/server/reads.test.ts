@@ -40,30 +40,3 @@ test('the ReplicaSets that a Deployment owns, not those that only match', async 
   expect(found.map(({ metadata }) => metadata.name)).toEqual(['a']);
   expect(server.requests[0]!.query.get('labelSelector')).toBe('app=reviews');
 });
-
-test('may the requester create VirtualServices: asked with all that is known of them', async () => {
-  const { mayCreateVirtualServices } = apiReads(server.client());
-  const requester = { username: 'jane', uid: 'j', groups: ['dev'], extra: { scopes: ['x'] } };
-  expect(await mayCreateVirtualServices(requester, 'shop')).toBe(true);
-  expect(server.requests[0]).toMatchObject({
-    method: 'POST',
-    path: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
-    body: {
-      kind: 'SubjectAccessReview',
-      spec: {
-        user: 'jane',
-        uid: 'j',
-        groups: ['dev'],
-        extra: { scopes: ['x'] },
-        resourceAttributes: {
-          namespace: 'shop',
-          verb: 'create',
-          group: 'networking.istio.io',
-          resource: 'virtualservices',
-        },
-      },
-    },
-  });
-  server.intercept = () => ({ status: 201, body: { status: { allowed: false } } });
-  expect(await mayCreateVirtualServices({ username: 'joe' }, 'shop')).toBe(false);
-});

@@ -1,9 +1,9 @@
 import type { KubeClient } from '../../kube/client.ts';
 import { isNotFound } from '../../kube/errors.ts';
-import { CONFIG_MAPS, DEPLOYMENTS, pathOf, REPLICA_SETS, SUBJECT_ACCESS_REVIEWS } from '../../kube/resources.ts';
+import { CONFIG_MAPS, DEPLOYMENTS, REPLICA_SETS } from '../../kube/resources.ts';
 import { formatSelector } from '../../kube/selectors.ts';
 import type { ConfigMap, Deployment, ReplicaSet } from '../../kube/types.ts';
-import type { Reads, Requester } from '../admission/types.ts';
+import type { Reads } from '../admission/types.ts';
 
 /** The API server waits 3 s for us, and no decision needs more than two reads. */
 const TIMEOUT_MS = 1000;
@@ -19,16 +19,6 @@ export function apiReads(client: KubeClient): Reads {
       const { items } = await client.list<ReplicaSet>(REPLICA_SETS, { namespace }, { ...options, query });
       return items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid));
     },
-    mayCreateVirtualServices: async (requester, namespace) => {
-      const review = accessReview(requester, namespace);
-      const answer = await client.raw<{ status?: { allowed?: boolean } }>(
-        'POST',
-        pathOf(SUBJECT_ACCESS_REVIEWS),
-        review,
-        options,
-      );
-      return answer.status?.allowed === true;
-    },
   };
 }
 
@@ -39,10 +29,4 @@ async function orAbsent<T>(read: Promise<T>): Promise<T | undefined> {
     if (isNotFound(e)) return undefined;
     throw e;
   }
-}
-
-function accessReview({ username, uid, groups, extra }: Requester, namespace: string) {
-  const { apiVersion, kind } = SUBJECT_ACCESS_REVIEWS;
-  const resourceAttributes = { namespace, verb: 'create', group: 'networking.istio.io', resource: 'virtualservices' };
-  return { apiVersion, kind, spec: { user: username, uid, groups, extra, resourceAttributes } };
 }

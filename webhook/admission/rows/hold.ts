@@ -9,6 +9,9 @@ import type { Denied } from '../types.ts';
 import { passThrough } from './native.ts';
 import { type RowOutcome, recorded, timeOf } from './row.ts';
 
+/** Each of them has been held in its turn, and its analyzer has seen to those before it; only the last few can have been too fast for that. */
+const MAX_REJECTED = 5;
+
 /** Row 13: a new version. It is held behind the pause in the same write that brings it, and a run begins. */
 export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
   const { spec, denied } = await facts.analysis();
@@ -44,7 +47,18 @@ function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stab
     spec,
     // A version that comes again is what this run judges: it is no version to fall back to.
     ...(interrupted === undefined || interrupted === stable || interrupted === hash ? {} : { interrupted }),
+    ...rejectedBefore(run, [stable, hash]),
   };
+}
+
+/**
+ * The run that is replaced may be one whose failed promotion is still being undone: its version is remembered, and the next analyzer sees
+ * to it that nothing of it is left.
+ */
+function rejectedBefore(run: Run | undefined, others: string[]): Pick<Run, 'rejectedBefore'> {
+  const all = [...(run?.phase === 'rejected' ? [run.hash] : []), ...(run?.rejectedBefore ?? [])];
+  const known = [...new Set(all)].filter((hash) => !others.includes(hash)).slice(0, MAX_REJECTED);
+  return known.length > 0 ? { rejectedBefore: known } : {};
 }
 
 function announce({ input, run: before }: Facts, run: Run): string {
