@@ -37,12 +37,14 @@ export class RunNames {
   }
 
   in(text: string): string {
-    return text
-      .replace(/\brun ([0-9a-v]{10})\b/g, (_, id: string) => `run ${this.#name(id)}`)
-      .replace(/\(run (R\d+): [^)]*\)/g, '(run $1: …)')
-      .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
-      // Said or not as somebody has written the status meanwhile; what is stored is told apart from it.
-      .replace(/ patched \(no change\)$/, ' patched');
+    return (
+      text
+        .replace(/\brun ([0-9a-v]{10})\b/g, (_, id: string) => `run ${this.#name(id)}`)
+        .replace(/\(run (R\d+): [^)]*\)/g, '(run $1: …)')
+        .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+        // Said or not as somebody has written the status meanwhile; what is stored is told apart from it.
+        .replace(/ patched \(no change\)$/, ' patched')
+    );
   }
 
   #name(id: string): string {
