@@ -101,15 +101,18 @@ test('a revert in the middle of a promotion keeps the canary until the primary h
       });
     }
     // v1 takes three minutes to start, well within progressDeadlineSeconds.
-    if (seconds > 190) world.edit((d) => Object.assign(d.status!, { availableReplicas: 2 }));
+    if (seconds > 190) world.edit((d) => Object.assign(d.status!, { availableReplicas: 2, updatedReplicas: 2 }));
   };
   const { restoreRoutes } = ctx.ports;
   let availableThen: number | undefined;
+  let restoredAt: number | undefined;
   ctx.ports.restoreRoutes = async () => {
     availableThen ??= world.primary()!.status!.availableReplicas;
+    restoredAt ??= ctx.clock.now().getTime();
     return restoreRoutes();
   };
   expect(await runMachine(ctx)).toBe('Cancelled');
+  expect((restoredAt! - promotedAt) / 1000).toBeLessThan(200);
   expect(availableThen, 'ready primary pods when all requests were sent to it').toBeGreaterThan(0);
 });
 

@@ -83,10 +83,9 @@ describe('during the rollback of a promotion', () => {
     }
   });
 
-  test('without a canary that helps any more, v2 leaves no faster than v1 gets ready', async () => {
+  test('all pods are there, of both versions: v2 leaves no faster than ready ones of v1 stand in', async () => {
     const { world, ctx } = failedPromotion(pushNext, 5);
     await runMachine(ctx);
-    // All pods are there, of both versions: none has to go before another is ready.
     expect(settles(world)).toEqual(['settle gently on v1']);
   });
 
