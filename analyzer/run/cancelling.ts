@@ -2,7 +2,7 @@ import { rolloutComplete } from '../../canary/conditions.ts';
 import { runOf } from '../../canary/run.ts';
 import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Deployment } from '../../kube/types.ts';
-import { capacityDuringRollout, VersionGone } from '../workload/primary.ts';
+import { availableOf, capacityDuringRollout, isObserved, servesAsInRollout, VersionGone } from '../workload/primary.ts';
 import type { Context, Settling } from './context.ts';
 import { eraseReport } from './report.ts';
 import { leftToSettle, versionToKeep } from './settling.ts';
@@ -51,15 +51,9 @@ async function leaveMidway(ctx: Context): Promise<void> {
   await forgetLeft(ctx);
 }
 
-/** A status from before the last change says nothing about what is there now. */
-const observed = ({ metadata, status }: Deployment): boolean =>
-  (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
-
-const availableOf = (primary: Deployment): number => (observed(primary) ? (primary.status?.availableReplicas ?? 0) : 0);
-
 /** Pods that serve, and pods of the version that is wanted: both grow while a rollout gets on. */
 const podsOf = (primary: Deployment): number =>
-  availableOf(primary) + (observed(primary) ? (primary.status?.updatedReplicas ?? 0) : 0);
+  availableOf(primary) + (isObserved(primary) ? (primary.status?.updatedReplicas ?? 0) : 0);
 
 /** Whether it has all its pods, and keeps them: one that is about to take down those of another version counts only once it is through. */
 function hasCapacity(primary: Deployment): boolean {
@@ -82,7 +76,7 @@ async function bringOn(
   if (!primary.spec.paused || !(run || left)) return known;
   const keep = left?.keep ?? (await versionToKeep(ctx, primary, run!));
   try {
-    if (left && (ctx.status.promotingSince === undefined || hasCapacity(primary)))
+    if (left && (ctx.status.promotingSince === undefined || servesAsInRollout(primary)))
       return (await ctx.ports.settleGently(primary, keep, known)).ready;
     await ctx.ports.settle(primary, keep);
   } catch (e) {

@@ -28,6 +28,6 @@ test('promoted without getting through, the primary goes back to one of the two 
     interrupted: { hash: 'v1b', ready: true },
   });
   expect(await runMachine(world.attempt())).toBe('Failed');
-  expect(world.did.indexOf('decide restore')).toBeLessThan(world.did.indexOf('settle on v1b'));
-  expect(world.did.indexOf('settle on v1b')).toBeLessThan(world.did.indexOf('remove canary'));
+  expect(world.did.indexOf('decide restore')).toBeLessThan(world.did.indexOf('settle gently on v1b'));
+  expect(world.did.indexOf('settle gently on v1b')).toBeLessThan(world.did.indexOf('remove canary'));
 });

@@ -102,8 +102,8 @@ describe('a run', () => {
     const world = createWorld({ promotes: () => false, spec: { progressDeadlineSeconds: 20 } });
     expect(await runMachine(world.attempt())).toBe('Failed');
     const at = (what: string) => world.did.indexOf(what);
-    expect(at('decide restore')).toBeLessThan(at('settle on v1'));
-    expect(at('settle on v1')).toBeLessThan(at('restore routes'));
+    expect(at('decide restore')).toBeLessThan(at('settle gently on v1'));
+    expect(at('settle gently on v1')).toBeLessThan(at('restore routes'));
     expect(at('remove canary')).toBeLessThan(at('forget v2'));
     expect(world.status().message).toMatch(/^promotion failed: 0 of 2 pods updated/);
     expect(world.condition('Promoted')).toMatchObject({ reason: 'PromotionFailed' });

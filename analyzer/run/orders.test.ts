@@ -234,7 +234,7 @@ describe('a version that a user promotes', () => {
     const world = createWorld({ promotes: () => false, spec: { progressDeadlineSeconds: 20 } });
     world.command('promote');
     expect(await runMachine(world.attempt())).toBe('Failed');
-    expect(world.did.indexOf('decide restore')).toBeLessThan(world.did.indexOf('settle on v1'));
+    expect(world.did.indexOf('decide restore')).toBeLessThan(world.did.indexOf('settle gently on v1'));
     expect(runOf(world.primary()!)).toMatchObject({ phase: 'rejected' });
     expect(runOf(world.primary()!)).not.toHaveProperty('order');
   });

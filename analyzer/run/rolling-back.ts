@@ -2,6 +2,7 @@ import type { PromotedReason } from '../../canary/conditions.ts';
 import { conditionOf, PROMOTED_CONDITION } from '../../canary/conditions.ts';
 import type { Run } from '../../canary/run.ts';
 import type { AnalyzerPhase } from '../../canary/status.ts';
+import { servesAsInRollout } from '../workload/primary.ts';
 import type { Context } from './context.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
@@ -44,8 +45,27 @@ async function settlePrimary(ctx: Context, run: Run): Promise<void> {
   ctx.settling = { keep, leaving: [run.hash] };
   await report(ctx, { message: ctx.status.message });
   // Without a limit: until the kept version is at full size, the canary is what serves.
-  await until(ctx, Number.POSITIVE_INFINITY, 'rejected', () => ctx.ports.settle(primaryOf(ctx), keep));
+  await until(ctx, Number.POSITIVE_INFINITY, 'rejected', settlingStep(ctx, keep));
   delete ctx.settling;
+}
+
+/**
+ * Pods of a rejected version that serve leave as those of the kept one get ready, each known to every proxy by then. Where too few serve,
+ * there is nothing to spare, and all leave at once. @returns what is to be asked until it is true
+ */
+function settlingStep(ctx: Context, keep: string): () => Promise<boolean> {
+  let known: number | undefined;
+  let nextMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const primary = primaryOf(ctx);
+    if (!servesAsInRollout(primary)) return ctx.ports.settle(primary, keep);
+    const nowMs = ctx.clock.now().getTime();
+    if (nowMs < nextMs) return false;
+    nextMs = nowMs + ctx.propagationMs / 2;
+    const look = await ctx.ports.settleGently(primary, keep, known);
+    known = look.ready;
+    return look.settled;
+  };
 }
 
 /** Out of the analysis: what a promotion that was interrupted, or failed, before this run left in the primary. The canary is gone. */

@@ -56,6 +56,21 @@ function failedPromotion(then: (world: World) => void, looks = 5, options: World
 }
 
 describe('during the rollback of a promotion', () => {
+  test.each([
+    [
+      'as many pods serve as in a rollout: they leave as those of the stable version get ready',
+      2,
+      'settle gently on v1',
+    ],
+    ['too few serve: all leave at once', 0, 'settle on v1'],
+  ])('%s', async (_what, availableReplicas, way) => {
+    const { world, ctx } = failedPromotion((w) => w.edit((d) => Object.assign(d.status!, { availableReplicas })), 2);
+    world.edit((d) => Object.assign(d.status!, { availableReplicas }));
+    expect(await runMachine(ctx)).toBe('Failed');
+    expect(settles(world)).toEqual([way]);
+    expect(at(world, way)).toBeLessThan(at(world, 'restore routes'));
+  });
+
   test('the next version is pushed: v2 has left the primary before the canary goes', async () => {
     const { world, ctx } = failedPromotion(pushNext);
     expect(await runMachine(ctx)).toBe('Cancelled');

@@ -17,6 +17,17 @@ export function capacityDuringRollout({ spec }: Deployment): number {
   return Math.max(0, replicas - (none ? 1 : unavailable));
 }
 
+/** A status from before the last change says nothing about what is there now. */
+export const isObserved = ({ metadata, status }: Deployment): boolean =>
+  (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+
+export const availableOf = (primary: Deployment): number =>
+  isObserved(primary) ? (primary.status?.availableReplicas ?? 0) : 0;
+
+/** Whether as many pods serve as while the Deployment is rolled, and at least one. */
+export const servesAsInRollout = (primary: Deployment): boolean =>
+  availableOf(primary) >= Math.max(1, capacityDuringRollout(primary));
+
 /** Pods that Kubernetes makes beyond the wanted ones while it rolls the Deployment. */
 export function surgeDuringRollout({ spec }: Deployment): number {
   if (spec.strategy?.type === 'Recreate') return 0;
