@@ -286,6 +286,8 @@ export function createWorld({
     did,
     edit,
     primary,
+    /** Somebody deletes the Deployment. */
+    remove: () => cluster.remove(DEPLOYMENTS, 'shop', 'reviews'),
     log,
     /** Dies instead of doing its k-th write from now. */
     killAtWrite: (k: number) => {
