@@ -17,7 +17,7 @@ export interface ObjectRef {
 }
 
 /** Conflicts come from other writers of the same object; routes may be shared by the canaries of a whole application. */
-const MAX_CONFLICTS = 50;
+export const MAX_CONFLICTS = 50;
 
 /**
  * Read, fence, write: the write carries the resourceVersion read before the Lease was checked, so that whoever took the Lease since

@@ -17,6 +17,11 @@ export const ANALYZER_PHASES = [
 ] as const;
 export type AnalyzerPhase = (typeof ANALYZER_PHASES)[number];
 
+const END_PHASES = ['Succeeded', 'Failed', 'Cancelled'] as const satisfies readonly AnalyzerPhase[];
+export type EndPhase = (typeof END_PHASES)[number];
+export const isEndPhase = (phase: AnalyzerPhase): phase is EndPhase =>
+  (END_PHASES as readonly AnalyzerPhase[]).includes(phase);
+
 /** One metric as it was seen at the last check. */
 export interface MetricReading {
   name: string;

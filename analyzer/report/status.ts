@@ -11,9 +11,11 @@ const statusOf = ({ metadata }: Deployment) => ({
   subresource: 'status' as const,
 });
 
+const asRead = ({ metadata: { uid, resourceVersion } }: Deployment) => ({ uid, resourceVersion });
+
 /**
  * The report and the conditions in one patch of the status subresource: no webhook call, no new generation. The uid makes it fail on
- * another Deployment of the same name.
+ * another Deployment of the same name, the resourceVersion (`Conflict`) on one that was changed since `primary` was read.
  */
 export function writeStatus(
   client: KubeClient,
@@ -23,17 +25,17 @@ export function writeStatus(
   signal: AbortSignal,
 ): Promise<Deployment> {
   const body = {
-    metadata: { uid: primary.metadata.uid, annotations: statusAnnotation(status) },
+    metadata: { ...asRead(primary), annotations: statusAnnotation(status) },
     ...(conditions.length > 0 ? { status: { conditions } } : {}),
   };
   return client.patch<Deployment>(DEPLOYMENTS, statusOf(primary), 'strategic', body, { signal });
 }
 
-/** Takes the report and our condition away. */
+/** Takes the report and our condition away; fails like `writeStatus`. */
 export function eraseStatus(client: KubeClient, primary: Deployment, signal: AbortSignal): Promise<Deployment> {
   const has = primary.status?.conditions?.some(({ type }) => type === PROMOTED_CONDITION);
   const body = {
-    metadata: { uid: primary.metadata.uid, annotations: { [STATUS]: null } },
+    metadata: { ...asRead(primary), annotations: { [STATUS]: null } },
     ...(has ? { status: { conditions: [{ $patch: 'delete', type: PROMOTED_CONDITION }] } } : {}),
   };
   return client.patch<Deployment>(DEPLOYMENTS, statusOf(primary), 'strategic', body, { signal });

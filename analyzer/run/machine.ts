@@ -1,4 +1,4 @@
-import type { AnalyzerPhase } from '../../canary/status.ts';
+import { type AnalyzerPhase, type EndPhase, isEndPhase } from '../../canary/status.ts';
 import { isTransient, messageOf } from '../../kube/errors.ts';
 import { Refusal } from '../refusal.ts';
 import { cancelling } from './cancelling.ts';
@@ -14,10 +14,9 @@ import { type Standing, standingOf } from './standing.ts';
 import { Alarm, Moved, Stopped, settleFor } from './wait.ts';
 
 type Phase = (ctx: Context) => Promise<AnalyzerPhase>;
-export type End = 'Succeeded' | 'Failed' | 'Cancelled';
 
 /** The state machine: each phase works until the run leaves it, and says where to. */
-const PHASES: Record<Exclude<AnalyzerPhase, End>, Phase> = {
+const PHASES: Record<Exclude<AnalyzerPhase, EndPhase>, Phase> = {
   Preparing: preparing,
   Progressing: progressing,
   Paused: paused,
@@ -27,9 +26,6 @@ const PHASES: Record<Exclude<AnalyzerPhase, End>, Phase> = {
   Cancelling: cancelling,
 };
 
-const ENDS: readonly AnalyzerPhase[] = ['Succeeded', 'Failed', 'Cancelled'] satisfies End[];
-const isEnd = (phase: AnalyzerPhase): phase is End => ENDS.includes(phase);
-
 /** Between two tries when the API server does not answer: it restarts within seconds, and a run has time. */
 const RETRY_MS = 1000;
 
@@ -37,10 +33,10 @@ const RETRY_MS = 1000;
  * Runs until an end. Phases may be entered any number of times, by any attempt: each writes its intent, acts idempotently and
  * observes. Throws `Stopped`, `FencedOut` and whatever is neither foreseen nor passing; the launcher then starts another attempt.
  */
-export async function runMachine(ctx: Context): Promise<End> {
+export async function runMachine(ctx: Context): Promise<EndPhase> {
   let phase = entryPhase(ctx);
   for (;;) {
-    if (isEnd(phase)) return phase;
+    if (isEndPhase(phase)) return phase;
     ctx.log.info('phase', { phase });
     try {
       phase = await PHASES[phase](ctx);

@@ -83,7 +83,7 @@ test('a revert in the middle of a promotion keeps the canary until the primary h
   let promotedAt = Number.POSITIVE_INFINITY;
   let reverted = false;
   onDecision(ctx, (text) => {
-    if (!text.includes('"promote"')) return;
+    if (!text.includes('"promote"') || promotedAt < Number.POSITIVE_INFINITY) return;
     promotedAt = ctx.clock.now().getTime();
     // Recreate: v1's pods go before v2's start.
     world.edit((d) => {

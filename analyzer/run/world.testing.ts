@@ -303,6 +303,8 @@ export function createWorld({
     runs: (...hashes: string[]) => {
       versions = hashes;
     },
+    /** Somebody deletes the Deployment. */
+    remove: () => cluster.remove(DEPLOYMENTS, 'shop', 'reviews'),
     log,
     /** Dies instead of doing its k-th write from now. */
     killAtWrite: (k: number) => {

@@ -38,6 +38,11 @@ export class FakeCluster {
     this.#put(key, object);
   }
 
+  /** Somebody else deletes. */
+  remove(resource: Resource, namespace: string, name: string): void {
+    this.#objects.delete(keyOf(resource, { namespace, name }));
+  }
+
   #put(key: string, object: KubeObject): KubeObject {
     object.metadata.resourceVersion = String(this.#version++);
     object.metadata.uid ??= `uid-${this.#version}`;
@@ -86,7 +91,11 @@ export class FakeCluster {
       patch: async (resource, target, type: PatchType, body) => {
         const key = this.#ask('PATCH', resource, { ...target, subresource: undefined });
         if (type !== 'merge' && type !== 'strategic') throw new Error(`the fake knows no ${type} patches`);
-        return this.#put(key, merge(structuredClone(this.#existing(key)), body) as KubeObject) as never;
+        const current = this.#existing(key);
+        const sent = (body as { metadata?: { resourceVersion?: string } }).metadata?.resourceVersion;
+        if (sent !== undefined && sent !== current.metadata.resourceVersion)
+          throw new KubeError(409, 'Conflict', `${key} was changed`);
+        return this.#put(key, merge(structuredClone(current), body) as KubeObject) as never;
       },
       delete: async (resource, target, body) => {
         const key = this.#ask('DELETE', resource, target);

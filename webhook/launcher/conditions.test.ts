@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { RunPhase } from '../../canary/run.ts';
 import type { Condition } from '../../kube/types.ts';
 import { clearPatch, keepDeployment, resetPatch } from './conditions.ts';
 import { attempt, deployment, run, START_MS } from './fixtures.ts';
@@ -39,9 +40,17 @@ test.each<[string, Condition[], string | undefined, boolean]>([
   expect(kinds(run('r2'), conditions, reported)).toEqual(reset ? ['reset-conditions'] : []);
 });
 
-test('only a version that is held is spoken for', () => {
+test.each<[string, Condition[], string | undefined, boolean]>([
+  ['the last version’s success', [promoted], 'r1', true],
+  ['the last version’s failure', [exceeded, rejected], 'r1', true],
+  ['reset while it was held', [paused, starting('r2')], 'r1', true],
+  ['the analyzer has reported', [analysing], 'r2', false],
+])('rejected, %s', (_, conditions, reported, reset) => {
+  expect(kinds(run('r2', 'rejected'), conditions, reported)).toEqual(reset ? ['reset-conditions'] : []);
+});
+
+test('a version that is released is not spoken for', () => {
   expect(kinds(run('r2', 'promoting'), [exceeded, rejected], 'r1')).toEqual([]);
-  expect(kinds(run('r2', 'rejected'), [exceeded, rejected], 'r1')).toEqual([]);
 });
 
 test('a verdict on a version that has been reverted is taken away, once nobody works on it', () => {
@@ -85,11 +94,20 @@ test('the reset writes conditions alone, bound to the version it was decided on'
   });
 });
 
-test('a reset is stable: what it writes needs no other', () => {
-  const patch = resetPatch(deployment(run('r2'), [exceeded, rejected]), run('r2'), new Date(START_MS)) as {
+test.each<RunPhase>(['held', 'rejected'])('a reset is stable: what it writes needs no other (%s)', (phase) => {
+  const current = run('r2', phase);
+  const patch = resetPatch(deployment(current, [exceeded, rejected]), current, new Date(START_MS)) as {
     status: { conditions: Condition[] };
   };
-  expect(kinds(run('r2'), patch.status.conditions, 'r1')).toEqual([]);
+  expect(kinds(current, patch.status.conditions, 'r1')).toEqual([]);
+});
+
+test('of a run that was aborted before its analyzer was started, no verdict is given in its stead', () => {
+  expect(
+    resetPatch(deployment(run('r2', 'rejected'), [promoted]), run('r2', 'rejected'), new Date(START_MS)),
+  ).toMatchObject({
+    status: { conditions: [{ type: 'Promoted', status: 'Unknown', reason: 'Aborted' }] },
+  });
 });
 
 test('of a Deployment only what is read is kept', () => {

@@ -6,6 +6,7 @@ import {
   isDeadlineExceeded,
   PROGRESSING,
   PROMOTED_CONDITION,
+  type PromotedReason,
 } from '../../canary/conditions.ts';
 import type { Run } from '../../canary/run.ts';
 import { statusOf } from '../../canary/status.ts';
@@ -35,16 +36,20 @@ export function keepDeployment({ metadata, status }: WatchedDeployment): Watched
   };
 }
 
-const startingMessage = (run: Run): string => `analysis of run ${run.id} is starting`;
+/** What is said until the run's analyzer says more: of an analysis that is to come, or of one that was aborted before it began. */
+const soFar = ({ id, phase }: Run): Pick<Condition, 'message'> & { reason: PromotedReason } =>
+  phase === 'rejected'
+    ? { reason: 'Aborted', message: `run ${id} was aborted before its analysis began` }
+    : { reason: 'AnalysisStarting', message: `analysis of run ${id} is starting` };
 
 /**
- * Whether conditions speak of another version than the one that is held: the verdict on the last one would be taken for this one's. Once
+ * Whether conditions speak of another version than the one that is held or rejected: the verdict on the last one would be taken for this one's. Once
  * the analyzer has reported on the run, the conditions are its own.
  */
 export function needsReset(deployment: WatchedDeployment, run: Run): boolean {
   if (statusOf(deployment)?.run === run.id) return false;
   const promoted = conditionOf(deployment, PROMOTED_CONDITION);
-  return isDeadlineExceeded(deployment) || promoted?.status !== 'Unknown' || promoted.message !== startingMessage(run);
+  return isDeadlineExceeded(deployment) || promoted?.status !== 'Unknown' || promoted.message !== soFar(run).message;
 }
 
 /** Strategic merge patch of `deployments/status`: conditions only. Refused (409) if the object is not as it was seen. */
@@ -52,8 +57,7 @@ export function resetPatch(deployment: WatchedDeployment, run: Run, now: Date): 
   const promoted = condition(conditionOf(deployment, PROMOTED_CONDITION), now, {
     type: PROMOTED_CONDITION,
     status: 'Unknown',
-    reason: 'AnalysisStarting',
-    message: startingMessage(run),
+    ...soFar(run),
   });
   const progressing = condition(conditionOf(deployment, PROGRESSING), now, {
     type: PROGRESSING,

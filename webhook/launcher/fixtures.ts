@@ -1,6 +1,7 @@
 import { RUN, STATUS } from '../../canary/annotations.ts';
 import type { Run, RunPhase } from '../../canary/run.ts';
 import { type CanarySpec, readSpec } from '../../canary/spec.ts';
+import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Condition } from '../../kube/types.ts';
 import type { WatchedDeployment } from './conditions.ts';
 import type { PastAttempt } from './job.ts';
@@ -22,11 +23,16 @@ export const run = (id: string, phase: RunPhase = 'held'): Run => ({
 });
 
 /** An opted-in Deployment as the launcher keeps it. */
-export function deployment(current?: Run, conditions: Condition[] = [], reportedRun?: string): WatchedDeployment {
+export function deployment(
+  current?: Run,
+  conditions: Condition[] = [],
+  reportedRun?: string,
+  phase: AnalyzerPhase = 'Progressing',
+): WatchedDeployment {
   const status = {
     run: reportedRun,
     attempt: 1,
-    phase: 'Progressing',
+    phase,
     weight: 10,
     step: 1,
     steps: 5,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Run, RunPhase } from '../../canary/run.ts';
+import { ANALYZER_PHASES, type AnalyzerPhase, isEndPhase } from '../../canary/status.ts';
 import { attempt, deployment, run, SPEC, START_MS, UID } from './fixtures.ts';
 import { deadlineSeconds, type PastAttempt } from './job.ts';
 import { backoffMs, GIVE_UP_AFTER, MAX_ATTEMPTS, plan } from './plan.ts';
@@ -8,8 +9,14 @@ import { backoffMs, GIVE_UP_AFTER, MAX_ATTEMPTS, plan } from './plan.ts';
 const DAY_MS = 86_400_000;
 
 /** What is launched, waited for or given up; conditions have tests of their own. */
-function launches(current: Run | undefined | 'gone', attempts: PastAttempt[], nowMs = START_MS + DAY_MS) {
-  const subject = current === 'gone' ? { attempts } : { deployment: deployment(current, [], current?.id), attempts };
+function launches(
+  current: Run | undefined | 'gone',
+  attempts: PastAttempt[],
+  nowMs = START_MS + DAY_MS,
+  reported: AnalyzerPhase = 'Progressing',
+) {
+  const subject =
+    current === 'gone' ? { attempts } : { deployment: deployment(current, [], current?.id, reported), attempts };
   return plan(subject, nowMs).map((action) => {
     if (action.kind === 'launch')
       return `launch ${action.attempt.run}/${action.attempt.attempt}${action.attempt.rollbackOnly ? ' rollback' : ''}`;
@@ -21,7 +28,7 @@ function launches(current: Run | undefined | 'gone', attempts: PastAttempt[], no
 test.each<[RunPhase, string[]]>([
   ['held', ['launch r1/1']],
   ['promoting', ['launch r1/1']],
-  ['rejected', []],
+  ['rejected', ['launch r1/1']],
 ])('a run that is %s and has no attempt', (phase, expected) => {
   expect(launches(run('r1', phase), [])).toEqual(expected);
 });
@@ -92,13 +99,34 @@ test('what others left is cleared up before this run goes on; the oldest first',
   ]);
 });
 
+test('a run that is aborted before its analyzer was started gets one that settles the primary and says so', () => {
+  // v3, pushed in the middle of v2's promotion: the primary has pods of both. v2's analyzer is still clearing up when v3 is aborted.
+  const aborted = { ...run('r2', 'rejected'), interrupted: 'v1-x', message: 'aborted by jane' };
+  const kinds = (state: PastAttempt['state'], reportedRun: string | undefined, phase: AnalyzerPhase) =>
+    plan(
+      { deployment: deployment(aborted, [], reportedRun, phase), attempts: [attempt('r1', 1, state)] },
+      START_MS + DAY_MS,
+    )
+      .map(({ kind }) => kind)
+      .filter((kind) => kind !== 'reset-conditions');
+  expect(kinds('active', 'r1', 'Cancelling')).toEqual([]);
+  expect(kinds('complete', undefined, 'Cancelled')).toEqual(['launch']);
+  expect(kinds('complete', 'r1', 'Failed')).toEqual(['launch']);
+  expect(kinds('complete', 'r2', 'Failed')).toEqual([]);
+});
+
+test('a rejection that was carried out needs no analyzer, also after its Jobs are deleted', () => {
+  expect(launches(run('r1', 'rejected'), [], START_MS, 'Failed')).toEqual([]);
+  expect(launches(run('r1', 'rejected'), [], START_MS, 'RollingBack')).toEqual(['launch r1/1']);
+});
+
 test('a clean end with a verdict: nothing more', () => {
   expect(launches(undefined, [attempt('r1', 1, 'complete')])).toEqual([]);
-  expect(launches(run('r1', 'rejected'), [attempt('r1', 1, 'complete')])).toEqual([]);
+  expect(launches(run('r1', 'rejected'), [attempt('r1', 1, 'complete')], START_MS, 'Failed')).toEqual([]);
   expect(launches('gone', [attempt('r1', 1, 'failed'), attempt('r1', 2, 'complete')])).toEqual([]);
 });
 
-test.each<RunPhase>(['held', 'promoting'])(
+test.each<RunPhase>(['held', 'promoting', 'rejected'])(
   'a clean end although the run is still %s: another attempt, but not at once',
   (phase) => {
     const attempts = [attempt('r1', 1, 'complete')];
@@ -145,11 +173,15 @@ test('whatever has happened: at most one launch, never beside an active one, alw
     { maxLength: 8 },
   );
   const current = fc.option(fc.tuple(ids, fc.constantFrom<RunPhase>('held', 'promoting', 'rejected')));
+  const reports = fc.constantFrom(...ANALYZER_PHASES);
   fc.assert(
-    fc.property(history, current, fc.integer({ min: 0, max: 200_000 }), (past, now, elapsedMs) => {
+    fc.property(history, current, reports, fc.integer({ min: 0, max: 200_000 }), (past, now, reported, elapsedMs) => {
       const unique = new Map(past.map(([id, n, state, ms]) => [`${id}/${n}`, attempt(id, n, state, START_MS + ms)]));
       const attempts = [...unique.values()];
-      const subject = { deployment: deployment(now ? run(now[0], now[1]) : undefined, [], now?.[0]), attempts };
+      const subject = {
+        deployment: deployment(now ? run(now[0], now[1]) : undefined, [], now?.[0], reported),
+        attempts,
+      };
       const actions = plan(subject, START_MS + elapsedMs);
       expect(plan(subject, START_MS + elapsedMs)).toEqual(actions);
       const launched = actions.flatMap((a) => (a.kind === 'launch' ? [a.attempt] : []));
@@ -164,7 +196,9 @@ test('whatever has happened: at most one launch, never beside an active one, alw
       const waits = actions.filter((a) => a.kind === 'wait');
       for (const { untilMs } of waits) expect(untilMs).toBeGreaterThan(START_MS + elapsedMs);
       const wanted =
-        now && now[1] !== 'rejected' && attempts.every((a) => a.run !== now[0] || a.attempt < GIVE_UP_AFTER);
+        now &&
+        (now[1] !== 'rejected' || !isEndPhase(reported)) &&
+        attempts.every((a) => a.run !== now[0] || a.attempt < GIVE_UP_AFTER);
       if (wanted && !active) expect(launched.length + waits.length).toBe(1);
     }),
     { numRuns: 500 },

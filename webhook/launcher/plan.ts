@@ -1,5 +1,6 @@
 import { conditionOf, PROMOTED_CONDITION } from '../../canary/conditions.ts';
 import { type Run, runOf } from '../../canary/run.ts';
+import { isEndPhase, statusOf } from '../../canary/status.ts';
 import { needsReset, type WatchedDeployment } from './conditions.ts';
 import { type Attempt, deadlineSeconds, type PastAttempt } from './job.ts';
 
@@ -41,7 +42,9 @@ function conditionActions(
 ): Action[] {
   if (!deployment) return [];
   if (run)
-    return run.phase === 'held' && needsReset(deployment, run) ? [{ kind: 'reset-conditions', deployment, run }] : [];
+    return run.phase !== 'promoting' && needsReset(deployment, run)
+      ? [{ kind: 'reset-conditions', deployment, run }]
+      : [];
   const promoted = conditionOf(deployment, PROMOTED_CONDITION);
   const settled = newestOfEachRun(attempts).every(({ state }) => state === 'complete');
   return promoted && promoted.status !== 'True' && settled ? [{ kind: 'clear-condition', deployment }] : [];
@@ -72,14 +75,17 @@ function unclean(newest: PastAttempt[], run: Run | undefined): PastAttempt[] {
   return [...dead.filter((a) => a.run !== run?.id), ...dead.filter((a) => a.run === run?.id)];
 }
 
-/** The run that wants an analyzer: none has worked for it yet, or the last one ended although the run has not. */
+/**
+ * The run that wants an analyzer: none has worked for it yet, or the last one ended although the run has not. One that was aborted before
+ * its analyzer was started wants it too: its primary may still be between two versions, and nobody has said what became of it.
+ */
 function current(
   deployment: WatchedDeployment | undefined,
   run: Run | undefined,
   newest: PastAttempt[],
   nowMs: number,
 ): Action[] {
-  if (!deployment || !run || run.phase === 'rejected') return [];
+  if (!deployment || !run || isOver(deployment, run)) return [];
   const last = newest.find((a) => a.run === run.id);
   if (last?.state === 'failed') return [];
   if (last) {
@@ -89,6 +95,12 @@ function current(
   const { namespace, name, uid } = deployment.metadata;
   const first = { uid: uid!, namespace: namespace!, deployment: name, run: run.id, attempt: 1 };
   return [{ kind: 'launch', attempt: { ...first, rollbackOnly: false, deadlineSeconds: deadlineSeconds(run) } }];
+}
+
+/** Jobs are deleted after a while; that a rejection was carried out is known by its report. */
+function isOver(deployment: WatchedDeployment, { id, phase }: Run): boolean {
+  const status = statusOf(deployment);
+  return phase === 'rejected' && status?.run === id && isEndPhase(status.phase);
 }
 
 function again(last: PastAttempt, run: Run | undefined, dueMs: number, nowMs: number): Action {
