@@ -34,14 +34,19 @@ export type TakeDown = () => Promise<void>;
 
 /** Where the two webhooks run. */
 export interface Place {
+  name: string;
   /** @param namespace of the Deployments that are updated */
   putUp: (namespace: string) => Promise<TakeDown>;
   /** Where no kubelet does it. */
   startPods?: (client: KubeClient, namespace: string) => Promise<void>;
 }
 
-export const WHOLE_CLUSTER: Place = { putUp: asPods };
-export const CONTROL_PLANE: Place = { putUp: asProcesses, startPods: markReady };
+export const WHOLE_CLUSTER: Place = { name: 'two pods each on the whole cluster', putUp: asPods };
+export const CONTROL_PLANE: Place = {
+  name: 'one process each beside a control plane alone',
+  putUp: asProcesses,
+  startPods: markReady,
+};
 
 /** A folder with `tls.key` and a self-signed `tls.crt` for the host, and the certificate as a `caBundle`. */
 async function servingPair(folder: string, host: string): Promise<string> {
