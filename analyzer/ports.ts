@@ -12,6 +12,7 @@ import { Guard } from './guard/guard.ts';
 import { createRunGuard } from './guard/run-guard.ts';
 import { evaluateMetrics } from './metrics/evaluate.ts';
 import { createPrometheus } from './metrics/prometheus.ts';
+import { createReread } from './metrics/reread.ts';
 import { Refusal } from './refusal.ts';
 import { createEvents } from './report/events.ts';
 import type { Canary, Ports } from './run/context.ts';
@@ -59,6 +60,7 @@ export function connectPorts({ client, fence, log, signal, settings, target }: P
     evaluate: (canary, spec, trafficSince) =>
       evaluate(spec, canary.canaryService, canaryDeploymentName(deployment), trafficSince),
     evaluatePrimary: (canary, spec, trafficSince) => evaluate(spec, canary.service, deployment, trafficSince),
+    callersReread: ({ service, canaryService }) => createReread({ ask, namespace, services: [service, canaryService] }),
     guard: (canary, run, before) =>
       createRunGuard({
         guard: new Guard({

@@ -1,4 +1,4 @@
-import { quote } from '../metrics/queries.ts';
+import { either, quote } from '../metrics/queries.ts';
 
 /** What canary and primary are called in Istio's metrics. */
 export interface ComparedNames {
@@ -17,9 +17,6 @@ const SERIES: Record<Counted, string> = {
   errors: 'istio_requests_total',
   latency: 'istio_request_duration_milliseconds_bucket',
 };
-
-/** Names of objects have no other characters that mean something in a regular expression. */
-const either = (...names: string[]): string => quote(names.map((n) => n.replaceAll('.', '\\.')).join('|'));
 
 /** Both sides of the split, as callers and as pods count them, in one query of raw counters. */
 export function comparedQuery(

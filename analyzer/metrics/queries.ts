@@ -13,6 +13,9 @@ export interface CanaryNames {
 export const quote = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
+/** For `=~`. Names of objects have no other characters that mean something in a regular expression. */
+export const either = (...names: string[]): string => quote(names.map((n) => n.replaceAll('.', '\\.')).join('|'));
+
 function selector(side: Side, { namespace, service, workload }: CanaryNames): string {
   return side === 'callers'
     ? `{reporter="source",destination_service_name=${quote(service)},destination_service_namespace=${quote(namespace)}}`

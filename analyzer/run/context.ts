@@ -8,6 +8,7 @@ import type { Deployment, Pod, ServicePort } from '../../kube/types.ts';
 import type { HookResult } from '../checks/hooks.ts';
 import type { Fence } from '../fence.ts';
 import type { RunGuard } from '../guard/run-guard.ts';
+import type { Reread } from '../metrics/reread.ts';
 import type { Router } from '../traffic/router.ts';
 import type { GentleLook } from '../workload/gentle.ts';
 import type { VersionPods } from '../workload/primary.ts';
@@ -48,6 +49,8 @@ export interface Ports {
   evaluate(canary: Canary, spec: CanarySpec, trafficSince: Date): Promise<Evaluation>;
   /** The same metrics of the primary, at the same time. */
   evaluatePrimary(canary: Canary, spec: CanarySpec, trafficSince: Date): Promise<Evaluation>;
+  /** To be asked until callers' counts lack nothing of earlier canaries. */
+  callersReread(canary: Canary): Reread;
   /** What watches the canary between the checks; `before` is what earlier attempts at this run saw. */
   guard(canary: Canary, run: Run, before: EvidenceReport | undefined): RunGuard;
   callHooks(canary: Canary, run: Run): Promise<HookResult[]>;

@@ -1,5 +1,6 @@
 import type { AnalyzerPhase } from '../../canary/status.ts';
 import type { Readiness } from '../workload/workload.ts';
+import { awaitCallers, noteCallers } from './callers.ts';
 import type { Canary, Context } from './context.ts';
 import { fail } from './failure.ts';
 import { report } from './report.ts';
@@ -9,7 +10,8 @@ import { expectStanding, primaryOf, runOnPrimary, settleEndpoints, until } from 
 import { nextWeight, replicasFor, stepsOf } from './weights.ts';
 
 /**
- * The canary runs, ready, behind routes that give it the weight it had: 0 at first. Ends in Progressing, or in RollingBack when the
+ * The canary runs, ready, behind routes that give it the weight it had: 0 at first, and Prometheus knows what callers sent to earlier ones.
+ * Ends in Progressing, or in RollingBack when the
  * target is unfit or the canary does not get ready in time.
  */
 export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
@@ -33,8 +35,11 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
     { status: 'Unknown', reason: 'Analysing' },
   );
   await withoutStrangers(ctx);
-  await prepareCanary(ctx);
-  return (await becomeReady(ctx, 'held')) ?? 'Progressing';
+  const reread = await noteCallers(ctx, await prepareCanary(ctx));
+  const unready = await becomeReady(ctx, 'held');
+  if (unready) return unready;
+  if (reread) await awaitCallers(ctx, reread);
+  return 'Progressing';
 }
 
 /** An attempt after too many that died judges nothing any more. */

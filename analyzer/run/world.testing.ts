@@ -37,6 +37,8 @@ export interface WorldOptions {
   promotes?: () => boolean;
   /** The run interrupted the promotion of this version, whose pods are ready or not. */
   interrupted?: { hash: string; ready: boolean };
+  /** Why callers' counts cannot be built on, so many seconds after the start. */
+  unread?: (seconds: number) => string | undefined;
   /** Before each wait: what happens in the world meanwhile. */
   meanwhile?: (world: World) => void;
 }
@@ -69,6 +71,7 @@ export function createWorld({
   kayenta = () => undefined,
   promotes = () => true,
   interrupted,
+  unread = () => undefined,
   meanwhile,
 }: WorldOptions = {}) {
   const log = memoryLog();
@@ -197,6 +200,7 @@ export function createWorld({
       return evaluate(weight, checks);
     },
     evaluatePrimary: async () => evaluatePrimary(),
+    callersReread: () => async () => unread((nowMs - Date.parse('2026-01-01T00:00:00Z')) / 1000),
     guard: () => {
       let dueMs = 0;
       return {
