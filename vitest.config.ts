@@ -6,6 +6,15 @@ const E2E_AT_ONCE = 3;
 // Unit tests stand beside their sources; what needs a cluster is under test/ and runs inside `npm run cluster -- exec`.
 export default defineConfig({
   test: {
+    // Measured by `npm run coverage` only; below the thresholds it fails.
+    coverage: {
+      provider: 'v8',
+      include: ['{canary,webhook/admission}/**/*.ts'],
+      exclude: ['**/*.test.ts'],
+      thresholds: { lines: 95, branches: 95 },
+      reporter: ['text', 'html', 'json-summary'],
+      reportsDirectory: 'dist/coverage',
+    },
     projects: [
       {
         test: {

@@ -12,6 +12,8 @@ import type { AdmissionInput, Outcome, Reads, Settings } from './types.ts';
 
 // What each row answers is told by test/golden/admission; here is what holds for all of them.
 
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 1500);
+
 const NOW = new Date('2026-01-01T12:00:00Z');
 const ANALYZER = 'system:serviceaccount:sidestep-system:sidestep-analyzer';
 const SETTINGS: Settings = { analyzerUser: ANALYZER, specDefaults: {} };
@@ -353,7 +355,7 @@ describe('whatever is sent', () => {
   const check = (property: (r: Request, outcome: Outcome) => void) =>
     fc.assert(
       fc.asyncProperty(request, async (r) => property(r, await answer(r))),
-      { numRuns: 1500 },
+      { numRuns: RUNS },
     );
 
   test('there is an outcome, and its patch fits the object', () =>
