@@ -136,6 +136,21 @@ describe('reads', () => {
     expect(asked.asked).toEqual([]);
   });
 
+  test.each<[string, string[]]>([
+    ['rollbackWindow: {revisions: 0}', ['v2']],
+    ['rollbackWindow: {revisions: 2}', []],
+    ['rollbackWindow: {revisions: 2}', ['v3']],
+  ])('the fix of a broken workload needs none: %s, promoted %j', async (spec, versions) => {
+    const promoted = JSON.stringify(versions.map((v) => ({ hash: hashOf(v), time: '2026-01-01T08:00:00Z' })));
+    const annotations = { ...ENABLED, [keys.SPEC]: spec, [keys.PROMOTED]: promoted };
+    const old = deployment({ annotations });
+    old.status = { observedGeneration: 4, replicas: 2 };
+    const asked = reads();
+    const outcome = await decide(input(deployment({ version: 'v2', annotations }), old), asked, SETTINGS);
+    expect(outcome).toMatchObject({ allowed: true, audit: { row: 'nothing-stable' } });
+    expect(asked.asked).toEqual([]);
+  });
+
   test('each is asked once, however many rows want to know', async () => {
     const annotations = { ...ENABLED, [keys.SPEC_FROM]: 'settings' };
     const asked = reads({
