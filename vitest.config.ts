@@ -6,6 +6,15 @@ const E2E_AT_ONCE = 3;
 // Unit tests stand beside their sources; what needs a cluster is under test/ and runs inside `npm run cluster -- exec`.
 export default defineConfig({
   test: {
+    // Measured by `npm run coverage`, from their own tests alone; below the thresholds it fails.
+    coverage: {
+      provider: 'v8',
+      include: ['{canary,webhook/admission}/**/*.ts'],
+      exclude: ['**/*.test.ts'],
+      thresholds: { lines: 95, branches: 95 },
+      reporter: [['text', { skipFull: true }], 'html', 'json-summary'],
+      reportsDirectory: 'dist/coverage',
+    },
     projects: [
       {
         test: {
@@ -15,7 +24,7 @@ export default defineConfig({
           setupFiles: ['test/fast-check.ts'],
           include: [
             '{canary,kube,webhook,analyzer,certs,cli,sbom}/**/*.test.ts',
-            'test/{cluster,fixtures,golden,demo,bench,hostile}/**/*.test.ts',
+            'test/{cluster,fixtures,golden,demo,bench,hostile,mutation}/**/*.test.ts',
             'test/permissions/*.test.ts',
           ],
         },

@@ -153,6 +153,7 @@ async function main(): Promise<void> {
   await stage('lint', join(BIN, 'biome'), ['check', '--error-on-warnings', '.']);
   await stage('types', join(BIN, 'tsc'), ['--noEmit']);
   await vitest('unit');
+  await stage('coverage of canary and webhook/admission', 'npm', ['run', '-s', 'coverage']);
   await stage('bundles', NODE, ['build.ts']);
   if (!(await built)) return;
   await withCluster('sidestep-it', 'control-plane', (prefix) =>

@@ -15,6 +15,8 @@ export interface Facts {
   readonly old: Deployment | undefined;
   readonly optedIn: boolean;
   readonly wasOptedIn: boolean;
+  /** The stored Deployment is paused, by whomever. */
+  readonly wasPaused: boolean;
   /** The request comes from the analyzer's own account. */
   readonly fromAnalyzer: boolean;
   /** The run recorded on the stored object: what the request says of it does not count. */
@@ -36,6 +38,7 @@ const isOptedIn = (d: Deployment | undefined): boolean => d?.metadata.annotation
 export function factsOf(input: AdmissionInput, reads: Reads, settings: Settings): Facts {
   const { object, oldObject: old } = input;
   const wasOptedIn = isOptedIn(old);
+  const wasPaused = old?.spec.paused === true;
   const lazy = {
     templateChanged: once(() => old === undefined || !sameTemplate(old.spec.template, object.spec.template)),
     hash: once(() => templateHash(object.spec.template)),
@@ -49,10 +52,11 @@ export function factsOf(input: AdmissionInput, reads: Reads, settings: Settings)
     old,
     optedIn: isOptedIn(object),
     wasOptedIn,
+    wasPaused,
     fromAnalyzer: input.requester.username === settings.analyzerUser,
     // What stands on an object that was not opted in, nobody has guarded: it is no state.
     run: wasOptedIn && old ? runOf(old) : undefined,
-    leftPaused: old?.metadata.annotations?.[keys.PAUSED_BY] === keys.PAUSED_BY_OPT_OUT && old.spec.paused === true,
+    leftPaused: old?.metadata.annotations?.[keys.PAUSED_BY] === keys.PAUSED_BY_OPT_OUT && wasPaused,
     get asksForPause() {
       return object.spec.paused === true && (facts.run !== undefined || runOf(object)?.hash !== facts.hash);
     },

@@ -228,6 +228,22 @@ describe('room', () => {
     expect(await holdAt(LIMIT)).toMatchObject({ allowed: false, code: 422 });
   });
 
+  test.each(['retry', 'promote'])('the rejected version gets a new run by %s where there is room', async (command) => {
+    const rejected = (bytes: number) =>
+      deployment('v2', { ...filled(bytes), ...runAnnotations(run('rejected')) }, { paused: true });
+    const orderAt = (bytes: number) => {
+      const old = rejected(bytes);
+      const annotations = { ...old.metadata.annotations, [keys.COMMAND]: command };
+      return ask({ ...old, metadata: { ...old.metadata, annotations } }, old);
+    };
+    expect(await orderAt(1000)).toMatchObject({ allowed: true, audit: { row: 'command' } });
+    expect(await orderAt(LIMIT - 1000)).toMatchObject({
+      allowed: false,
+      code: 422,
+      message: expect.stringContaining('record of a canary run'),
+    });
+  });
+
   test('nothing but a new run needs the room: opt-in, opt-out, revert and unchanged pass at the limit', async () => {
     const full = filled(LIMIT);
     const atRest = deployment('v1', full);

@@ -28,11 +28,11 @@ export async function servingHash({ old, reads }: Facts, run: Run): Promise<stri
 
 /** Hash of the version that serves: the recorded one, else the stored template once it is fully rolled out, else what most pods run. */
 export async function stableHash(facts: Facts): Promise<string | undefined> {
-  const { run, old, oldHash, reads } = facts;
+  const { run, old, oldHash, wasPaused, reads } = facts;
   if (run) return servingHash(facts, run);
   if (!old) return undefined;
   // Behind a pause the stored template runs nowhere.
-  if (!old.spec.paused && rolloutComplete(old)) return oldHash;
+  if (!wasPaused && rolloutComplete(old)) return oldHash;
   const stable = stableFromReplicaSets(await reads.replicaSets(old));
   return stable && templateHash(stable.spec.template);
 }

@@ -1,5 +1,4 @@
 import { COMMAND } from '../../../canary/annotations.ts';
-import { runId } from '../../../canary/names.ts';
 import type { Order, Run } from '../../../canary/run.ts';
 import type { Facts } from '../facts.ts';
 import { roomProblem } from '../room.ts';
@@ -7,7 +6,7 @@ import { workloadProblem } from '../spec.ts';
 import { servingHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
 import { rejected } from './rejected.ts';
-import { deny, type RowOutcome, recorded, timeOf } from './row.ts';
+import { deny, nextRunId, type RowOutcome, recorded, timeOf } from './row.ts';
 
 type Answer = RowOutcome | Denied | Promise<RowOutcome | Denied>;
 
@@ -102,7 +101,7 @@ async function again(
   facts: Facts,
   run: Run,
 ): Promise<{ run: Run; denied?: undefined } | { run?: undefined; denied: Denied }> {
-  const { input, object } = facts;
+  const { input } = facts;
   const { spec, denied } = await facts.analysis();
   if (denied) return { denied };
   const problem = workloadProblem(facts, spec);
@@ -110,7 +109,7 @@ async function again(
   const { message: _message, interrupted: _interrupted, ...rest } = run;
   const next: Run = {
     ...rest,
-    id: runId(object.metadata.uid ?? '', object.metadata.generation ?? 0, run.hash, run.id),
+    id: nextRunId(facts, run.hash),
     phase: 'held',
     stable: await servingHash(facts, run),
     requester: input.requester.username,

@@ -22,7 +22,7 @@ export function decision(facts: Facts): RowOutcome | Denied | undefined {
 
 function apply({ verdict, message }: Decision, run: Run, facts: Facts): RowOutcome | Denied {
   const audit = { run: run.id, verdict };
-  if (verdict === 'promote' && run.phase === 'held' && run.order?.command === 'pause')
+  if (verdict === 'promote' && run.order?.command === 'pause')
     return deny(409, `the decision promote does not fit: run ${run.id} is paused by ${run.order.requester}`);
   switch (`${verdict} ${run.phase}`) {
     case 'promote held':

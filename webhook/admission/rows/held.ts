@@ -21,9 +21,9 @@ export async function unchanged(facts: Facts): Promise<RowOutcome | undefined> {
  * A Deployment that its user had paused is unpaused: what was changed meanwhile has not been compared with anything yet, so the later
  * rows look at it as they look at a changed template.
  */
-async function releasesUnseenVersion({ old, asksForPause, reads, hash }: Facts): Promise<boolean> {
-  if (!old?.spec.paused || asksForPause) return false;
-  const replicaSets = await reads.replicaSets(old);
+async function releasesUnseenVersion({ old, wasPaused, asksForPause, reads, hash }: Facts): Promise<boolean> {
+  if (!wasPaused || asksForPause) return false;
+  const replicaSets = await reads.replicaSets(old!);
   const stable = stableFromReplicaSets(replicaSets);
   if (stable) return templateHash(stable.spec.template) !== hash;
   // While no pod is available, a version that has a ReplicaSet has been seen before.
@@ -48,8 +48,15 @@ export function sameVersion(facts: Facts): RowOutcome | undefined {
 }
 
 /** Row 9: `kubectl rollout restart` is no new version. */
-export function restartOnly({ run, hash, oldHash, leftPaused, old, asksForPause }: Facts): RowOutcome | undefined {
-  const unpaused = old?.spec.paused === true && !asksForPause;
+export function restartOnly({
+  run,
+  hash,
+  oldHash,
+  leftPaused,
+  wasPaused,
+  asksForPause,
+}: Facts): RowOutcome | undefined {
+  const unpaused = wasPaused && !asksForPause;
   return !run && !leftPaused && !unpaused && hash === oldHash ? {} : undefined;
 }
 
@@ -58,13 +65,13 @@ function stays(facts: Facts, run: Run): RowOutcome {
   return run.phase === 'promoting' ? { warnings } : { change: { paused: true }, warnings };
 }
 
-function describe({ input, object, old }: Facts, run: Run): string {
+function describe({ input, old }: Facts, run: Run): string {
   if (run.phase === 'rejected') {
     const why = run.message ? `: ${clip(run.message, MAX_REASON)}` : '';
     return `this version of ${input.name} was rejected at ${run.time}${why}; it stays held. Try again with: kubectl annotate deployment/${input.name} ${COMMAND}=retry`;
   }
   if (run.phase === 'promoting') return `this version of ${input.name} is being promoted`;
-  const status = statusOf(old ?? object);
+  const status = statusOf(old!);
   const weight = status?.run === run.id ? `${status.phase}, ${status.weight} % of the requests` : 'starting';
   if (run.order?.command === 'pause')
     return `canary of ${input.name} is paused by ${run.order.requester} (run ${run.id}: ${weight}); go on with: kubectl annotate deployment/${input.name} ${COMMAND}=resume`;

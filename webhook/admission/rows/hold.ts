@@ -1,4 +1,3 @@
-import { runId } from '../../../canary/names.ts';
 import type { Run } from '../../../canary/run.ts';
 import type { CanarySpec } from '../../../canary/spec.ts';
 import type { Facts } from '../facts.ts';
@@ -7,7 +6,7 @@ import { workloadProblem } from '../spec.ts';
 import { stableHash } from '../stable.ts';
 import type { Denied } from '../types.ts';
 import { passThrough } from './native.ts';
-import { type RowOutcome, recorded, timeOf } from './row.ts';
+import { nextRunId, type RowOutcome, recorded, timeOf } from './row.ts';
 
 /** Each of them has been held in its turn, and its analyzer has seen to those before it; only the last few can have been too fast for that. */
 const MAX_REJECTED = 5;
@@ -35,10 +34,11 @@ export async function hold(facts: Facts): Promise<RowOutcome | Denied> {
   return { change: recorded(run), warnings: [announce(facts, run)], audit: { run: run.id } };
 }
 
-function newRun({ input, object, old, hash, run }: Facts, spec: CanarySpec, stable: string): Run {
+function newRun(facts: Facts, spec: CanarySpec, stable: string): Run {
+  const { input, hash, run } = facts;
   const interrupted = run?.phase === 'promoting' ? run.hash : run?.interrupted;
   return {
-    id: runId(object.metadata.uid ?? old?.metadata.uid ?? '', old?.metadata.generation ?? 0, hash, run?.id ?? ''),
+    id: nextRunId(facts, hash),
     phase: 'held',
     hash,
     stable,

@@ -9,7 +9,8 @@ import { timeOf } from './row.ts';
 /** The one that serves, and those before it that a spec may ask for. */
 const MAX_PROMOTED = MAX_ROLLBACK_REVISIONS + 1;
 
-const stored = ({ old }: Facts): Promoted[] => (old ? promotedOf(old) : []);
+/** Only updates ask: a first deployment has promoted nothing. */
+const stored = ({ old }: Facts): Promoted[] => promotedOf(old!);
 
 /** The record with the run's version in front. */
 export function withPromoted(run: Run, facts: Facts): Record<string, string> {
@@ -18,11 +19,9 @@ export function withPromoted(run: Run, facts: Facts): Record<string, string> {
   return { [PROMOTED]: JSON.stringify([entry, ...others].slice(0, MAX_PROMOTED)) };
 }
 
-/** The record without the run's version, which was rejected this time; nothing where it is not in it. */
+/** The record without the run's version, which was rejected this time. */
 export function withoutPromoted(run: Run, facts: Facts): Record<string, string | null> {
-  const all = stored(facts);
-  const others = all.filter(({ hash }) => hash !== run.hash);
-  if (others.length === all.length) return {};
+  const others = stored(facts).filter(({ hash }) => hash !== run.hash);
   return { [PROMOTED]: others.length > 0 ? JSON.stringify(others) : null };
 }
 

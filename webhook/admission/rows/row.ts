@@ -1,4 +1,5 @@
 import { DECISION, PAUSED_BY, PHASE, RUN } from '../../../canary/annotations.ts';
+import { runId } from '../../../canary/names.ts';
 import { type Run, runAnnotations } from '../../../canary/run.ts';
 import type { Change } from '../change.ts';
 import type { Facts } from '../facts.ts';
@@ -14,8 +15,7 @@ export interface RowOutcome {
 /** One row of the table: undefined means that it does not fit and the next one is asked. */
 export type Row = (facts: Facts) => RowOutcome | Denied | undefined | Promise<RowOutcome | Denied | undefined>;
 
-export const isDenied = (outcome: RowOutcome | Denied): outcome is Denied =>
-  'allowed' in outcome && outcome.allowed === false;
+export const isDenied = (outcome: RowOutcome | Denied): outcome is Denied => 'allowed' in outcome;
 
 export const deny = (code: number, message: string): Denied => ({ allowed: false, code, message });
 
@@ -29,8 +29,12 @@ export const recorded = (run: Run): Change => ({
   paused: run.phase !== 'promoting',
 });
 
+/** The id of the next run, from what is stored: a manifest that replaces it need not name uid and generation. */
+export const nextRunId = ({ old, run }: Facts, hash: string): string =>
+  runId(old?.metadata.uid ?? '', old?.metadata.generation ?? 0, hash, run?.id ?? '');
+
 /** Times in warnings and annotations: RFC 3339, whole seconds. */
-export const timeOf = (now: Date): string => now.toISOString().replace(/\.\d+Z$/, 'Z');
+export const timeOf = (now: Date): string => now.toISOString().replace(/\.\d+Z/, 'Z');
 
 /** Ends a run; a pause of the user's own, which only a promotion can have, stays. */
 export const released = (facts: Facts): Change => (pauseIsOurs(facts) ? RELEASED : ENDED);
