@@ -47,7 +47,6 @@ const READS: Reads = {
   configMap: async () => undefined,
   deployment: async () => undefined,
   replicaSets: async () => [],
-  mayCreateVirtualServices: async () => false,
 };
 
 async function auditOf(recorded: Run | undefined, sent: Record<string, string>, version = 'v2', username = 'alice') {
