@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-/** Cluster scenarios mostly wait; this many share two cores without starving each other's probes. */
-const E2E_AT_ONCE = 3;
+/** Cluster scenarios mostly wait; so many files, and of each so many tests, share two cores without starving each other's probes. */
+const E2E_AT_ONCE = { files: 2, tests: 2 };
 
 // Unit tests stand beside their sources; what needs a cluster is under test/ and runs inside `npm run cluster -- exec`.
 export default defineConfig({
@@ -41,13 +41,23 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/e2e/*.test.ts'],
           globalSetup: ['test/e2e/setup.ts'],
           testTimeout: 600_000,
           hookTimeout: 300_000,
-          // One file at a time: outages.test.ts takes away what all scenarios share.
+          maxWorkers: E2E_AT_ONCE.files,
+          maxConcurrency: E2E_AT_ONCE.tests,
+        },
+      },
+      // What takes away or changes that which all scenarios share: one test at a time.
+      {
+        test: {
+          name: 'e2e-alone',
+          include: ['test/e2e/alone/*.test.ts'],
+          globalSetup: ['test/e2e/setup.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
           fileParallelism: false,
-          maxConcurrency: E2E_AT_ONCE,
         },
       },
       // After a whole e2e run, on the same cluster.

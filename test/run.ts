@@ -164,6 +164,7 @@ async function main(): Promise<void> {
     if (!(await stage('images', ...head(cluster('images')), env))) return;
     const failedBefore = totals.failed;
     await vitest('e2e', prefix, env);
+    await vitest('e2e-alone', prefix, env);
     // A cluster of the user's own keeps its audit log to itself.
     if (!process.env['SIDESTEP_KUBECONFIG']) await vitest('permissions', prefix, env);
     if (totals.failed > failedBefore)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { sleep, start } from './support/cluster.ts';
-import { failures } from './support/load.ts';
+import { failedAnswers } from './support/load.ts';
 import { inScenario, QUICK } from './support/scenario.ts';
 
 const SHORT = {
@@ -51,7 +51,7 @@ describe.concurrent('after a verdict', () => {
       await s.nothingLeft();
       // The failure of the version before does not leak into the wait for this one.
       expect((await follow.done).code).toBe(0);
-      expect(failures(await s.load.stats())).toBe(0);
+      expect(failedAnswers(await s.load.stats())).toEqual({});
     }));
 
   for (const how of ['apply', 'applyServerSide'] as const) {

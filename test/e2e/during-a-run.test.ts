@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { DEPLOYMENTS, PODS } from '../../kube/resources.ts';
-import type { Deployment, Pod } from '../../kube/types.ts';
-import { eventually, must, run, sleep } from './support/cluster.ts';
+import { CANARY, ENABLED, SPEC_FROM } from '../../canary/annotations.ts';
+import { DESTINATION_RULES, PODS } from '../../kube/resources.ts';
+import type { Pod } from '../../kube/types.ts';
+import { eventually, must, sleep, start } from './support/cluster.ts';
 import { NAMESPACE } from './support/install.ts';
-import { answersOf, failures, seen, total } from './support/load.ts';
+import { answersOf, failedAnswers, seen, total } from './support/load.ts';
+import { usersRule } from './support/objects.ts';
 import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
 
 /** Long enough at each weight that something can happen meanwhile. */
@@ -22,7 +24,7 @@ describe.concurrent('while a run is on', () => {
       const stats = await s.load.stats();
       // The analyzer sees the change, takes the routes back, the proxies follow.
       expect(seen(stats, 'v2')!.lastMs - pushedMs).toBeLessThan(3000);
-      expect(failures(stats)).toBe(0);
+      expect(failedAnswers(stats)).toEqual({});
       await s.apply({ version: 'v1' });
       await s.nothingLeft();
     }));
@@ -44,7 +46,7 @@ describe.concurrent('while a run is on', () => {
         await sleep(2000);
         const stats = await s.load.stats();
         expect(answersOf(stats, 'v1')).toBe(total(stats));
-        expect(failures(stats)).toBe(0);
+        expect(failedAnswers(stats)).toEqual({});
         await eventually(
           'no condition of ours',
           20_000,
@@ -65,7 +67,7 @@ describe.concurrent('while a run is on', () => {
       expect(
         (await s.jobs()).filter((j) => JSON.stringify(j.spec.template.spec.containers[0]).includes(first.id)),
       ).toHaveLength(1);
-      expect(failures(await s.load.stats())).toBe(0);
+      expect(failedAnswers(await s.load.stats())).toEqual({});
     }));
 
   test('R4 labels, annotations, replicas and an autoscaler leave the run alone', () =>
@@ -81,7 +83,7 @@ describe.concurrent('while a run is on', () => {
       expect((await s.primary()).spec.paused).toBe(true);
       await s.weight(30);
       expect((await s.run())!.id).toBe(first.id);
-      expect(failures(await s.load.stats())).toBe(0);
+      expect(failedAnswers(await s.load.stats())).toEqual({});
     }));
 
   test('R5 opt-out: routes restored, canary gone, v1 goes on serving', () =>
@@ -95,7 +97,7 @@ describe.concurrent('while a run is on', () => {
       await sleep(3000);
       const stats = await s.load.stats();
       expect(answersOf(stats, 'v1')).toBe(total(stats));
-      expect(failures(stats)).toBe(0);
+      expect(failedAnswers(stats)).toEqual({});
       expect((await s.primary()).metadata.labels ?? {}).not.toHaveProperty(['sidestep.dev/watched']);
     }));
 
@@ -126,7 +128,7 @@ describe.concurrent('while a run is on', () => {
       await s.nothingLeft();
       expect(killed).toEqual(expect.arrayContaining(['Preparing', 'Progressing 20', 'Promoting']));
       expect([...weights].sort((a, b) => a - b)).toEqual([0, 10, 20, 30, 40, 50]);
-      expect(failures(await s.load.stats())).toBe(0);
+      expect(failedAnswers(await s.load.stats())).toEqual({});
     }));
 
   test('R7 the analyzer killed while it rolls back: the version is rejected and nothing is left', () =>
@@ -159,7 +161,7 @@ describe.concurrent('while a run is on', () => {
         expect(running[0]!.status?.readyReplicas).toBe(2);
         expect(await s.phase()).toBe('rejected');
         const stats = await s.load.stats();
-        expect(failures(stats)).toBe(0);
+        expect(failedAnswers(stats)).toEqual({});
         await s.load.reset();
         await sleep(2000);
         const after = await s.load.stats();
@@ -228,41 +230,39 @@ describe.concurrent('while a run is on', () => {
       const versions = new Set((await s.pods()).map((p) => p.metadata.labels?.['version']));
       expect([...versions]).toEqual(['v1']);
     }));
-});
 
-describe('while a run is on, with the webhook away', () => {
-  test('R8 webhook pods gone: the run goes on, opted-in updates are refused clearly, all others are unaffected', () =>
-    inScenario('r8', { spec: SLOW }, async (s) => {
-      await s.kubectlApply(otherDeployment(s.namespace));
-      await s.apply({ version: 'v2' });
-      await s.weight(10);
-      await must('kubectl', ['-n', NAMESPACE, 'scale', 'deployment/sidestep-webhook', '--replicas=0']);
-      try {
-        await eventually(
-          'no webhook pod',
-          60_000,
-          async () =>
-            (
-              await s.client.list<Pod>(
-                PODS,
-                { namespace: NAMESPACE },
-                { query: { labelSelector: 'app.kubernetes.io/component=webhook' } },
-              )
-            ).items.length === 0,
-        );
-        const refused = await run('kubectl', ['apply', '-f', '-'], JSON.stringify(s.manifest({ version: 'v3' })));
-        expect(refused.code).not.toBe(0);
-        expect(refused.stderr).toMatch(/failed calling webhook .*sidestep/);
-        const other = otherDeployment(s.namespace);
-        other.spec.template.metadata!.labels!['version'] = 'v2';
-        await s.kubectlApply(other);
-        await s.weight(20);
-      } finally {
-        await must('kubectl', ['-n', NAMESPACE, 'scale', 'deployment/sidestep-webhook', '--replicas=2']);
-        await must('kubectl', ['-n', NAMESPACE, 'rollout', 'status', 'deployment/sidestep-webhook', '--timeout=60s']);
-      }
+  test('an analysis in a ConfigMap; the attempt that follows a lost one takes over all that it had made', () =>
+    inScenario('taken', { objects: usersRule, optIn: false }, async (s) => {
+      await s.kubectlApply({
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'careful', namespace: s.namespace },
+        data: { 'canary.yaml': JSON.stringify(SLOW) },
+      });
+      const annotations = { [CANARY]: ENABLED, [SPEC_FROM]: 'careful' };
+      await s.apply({ version: 'v1', annotations });
+      await s.apply({ version: 'v2', annotations });
+      await s.weight(20);
+      const { metadata } = (await s.canary())!;
+      const [job] = await s.jobs();
+      const pod = ['-l', `batch.kubernetes.io/job-name=${job!.metadata.name}`];
+      await must('kubectl', ['-n', NAMESPACE, 'delete', 'pods', ...pod, '--force', '--grace-period=0']);
+      await s.reported('the second attempt at work', 60_000, (r) => r.attempt === 2 && r.phase === 'Progressing');
+      expect((await s.canary())!.metadata.uid).toBe(metadata.uid);
+      expect(await s.find(DESTINATION_RULES, 'mine-canary')).toBeDefined();
+      const waiting = start('kubectl', [
+        '-n',
+        s.namespace,
+        'rollout',
+        'status',
+        'deployment/reviews',
+        '--timeout=200s',
+      ]);
       await s.ended('Succeeded');
-      expect(failures(await s.load.stats())).toBe(0);
+      await s.nothingLeft();
+      expect((await waiting.done).code).toBe(0);
+      expect(failedAnswers(await s.load.stats())).toEqual({});
+      expect((await s.primary()).spec.template.metadata?.labels?.['version']).toBe('v2');
     }));
 });
 
@@ -286,20 +286,4 @@ async function downAndUp(s: Scenario, replicas = 1): Promise<void> {
   await eventually('pods again', 60_000, async () => ((await s.primary()).status?.readyReplicas ?? 0) === replicas);
   const versions = new Set((await s.pods()).map((p) => p.metadata.labels?.['version']));
   expect([...versions]).toEqual(['v1']);
-}
-
-function otherDeployment(namespace: string): Deployment {
-  return {
-    apiVersion: DEPLOYMENTS.apiVersion,
-    kind: DEPLOYMENTS.kind,
-    metadata: { name: 'other', namespace },
-    spec: {
-      replicas: 0,
-      selector: { matchLabels: { app: 'other' } },
-      template: {
-        metadata: { labels: { app: 'other', version: 'v1' } },
-        spec: { containers: [{ name: 'app', image: 'localhost/other:v1' }] },
-      },
-    },
-  };
 }

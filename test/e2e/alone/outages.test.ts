@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { conditionOf } from '../../canary/conditions.ts';
-import { eventually, must, restartComponent, sleep } from './support/cluster.ts';
-import { PROMETHEUS_URL } from './support/install.ts';
-import { failedAnswers } from './support/load.ts';
-import { inScenario, QUICK } from './support/scenario.ts';
+import { conditionOf } from '../../../canary/conditions.ts';
+import { eventually, must, restartComponent, sleep } from '../support/cluster.ts';
+import { PROMETHEUS_URL } from '../support/install.ts';
+import { failedAnswers } from '../support/load.ts';
+import { inScenario, QUICK } from '../support/scenario.ts';
 
 // What all scenarios of a cluster share goes away here. Files of this project run one after the other, and so do the tests of this one.
 
