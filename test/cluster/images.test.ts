@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { requiredVersion } from './build.ts';
+import { executableName, requiredVersion } from './build.ts';
 import { parseImageList } from './containerd.ts';
 import { parseLibraries, withStatsFlush } from './images.ts';
 
@@ -52,4 +52,13 @@ test.each([
 
 test('a module that go.mod does not require is an error', () => {
   expect(() => requiredVersion('require example.org/ab v1.0.0', 'example.org/a')).toThrow(/does not require/);
+});
+
+test.each([
+  ['k8s.io/kubernetes/cmd/kube-apiserver', 'kube-apiserver'],
+  ['go.etcd.io/etcd/server/v3', 'server'],
+  ['./coredns', 'coredns'],
+  ['.', undefined],
+])('the binary of %s is called %s', (source, name) => {
+  expect(executableName(source)).toBe(name);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { templateHash } from '../../canary/hash.ts';
 import { PODS, REPLICA_SETS } from '../../kube/resources.ts';
 import { eventually, run } from './support/cluster.ts';
-import { failedAnswers, total } from './support/load.ts';
+import { answersOf, failedAnswers, total } from './support/load.ts';
 import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
 
 // What needs real pods: limits of the cluster that hold for a canary as for any pod, and hands that reach in.
@@ -83,6 +83,9 @@ describe.concurrent('hostile', () => {
         return spec.paused !== true && status?.availableReplicas === 1 && status.updatedReplicas === 1;
       });
       await s.nothingLeft();
+      // A pod is available some moments before the users' proxies know of it, and it is the only one.
+      await s.load.reset();
+      await eventually('users served again', 30_000, async () => answersOf(await s.load.stats(), 'v1') > 0);
       await s.load.reset();
       await eventually('a steady load', 30_000, async () => total(await s.load.stats()) > 40);
       expect(failedAnswers(await s.load.stats())).toEqual({});

@@ -6,7 +6,7 @@ import { connect, eventually, must, run, sleep } from '../support/cluster.ts';
 import { install, NAMESPACE, PREVIOUS_CHART, RELEASE, uninstall } from '../support/install.ts';
 import { answersOf, failedAnswers, total } from '../support/load.ts';
 import { usersRule } from '../support/objects.ts';
-import { inScenario, QUICK, type Scenario } from '../support/scenario.ts';
+import { inScenario, inScenarios, QUICK, type Scenario } from '../support/scenario.ts';
 
 // What happens to runs, routes and updates when the installation itself changes. One after the other: there is one installation.
 
@@ -80,100 +80,99 @@ async function loseAnalyzer(s: Scenario): Promise<void> {
 
 test('R15 uninstalled in the middle of runs, with and without their analyzers: routes are restored, nothing is left, no request fails', async () => {
   await install();
-  await inScenario('r15', { spec: SLOW }, (alive) =>
-    inScenario('r15-lost', { spec: SLOW, objects: usersRule }, (lost) =>
-      inScenario('r15-mine', { spec: SLOW_TO_GIVE_UP, objects: usersRoutes, rate: 0 }, async (mine) => {
-        const all = [alive, lost, mine];
-        const routesBefore = await mine.find<KubeObject & { spec: object }>(VIRTUAL_SERVICES, 'mine');
-        for (const s of all) await s.apply({ version: 'v2' });
-        await alive.weight(20);
-        await lost.weight(20);
-        await mine.weight(20);
-        // Nobody but the hook is there for these two.
-        await scale('watchman', 0);
-        await scale('webhook', 0);
-        await eventually(
-          'no webhook and no watchman',
-          60_000,
-          async () => [...(await podsOf('webhook')), ...(await podsOf('watchman'))].length === 0,
-        );
-        await Promise.all([loseAnalyzer(lost), loseAnalyzer(mine)]);
-        await uninstall();
-        for (const s of all) {
-          await s.nothingLeft(1000);
-          const { spec, metadata } = await s.primary();
-          expect(spec.paused).toBe(true);
-          expect(metadata.annotations).toHaveProperty([PAUSED_BY]);
-          expect(
-            Object.keys(metadata.annotations ?? {}).filter((key) => /^sidestep.dev\/(run|phase|status)$/.test(key)),
-          ).toEqual([]);
-          const { stdout } = await s.kubectl(
-            'get',
-            'events',
-            '--field-selector',
-            'reason=SidestepUninstalled',
-            '-o',
-            'name',
-          );
-          expect(stdout.trim().split('\n')).toHaveLength(1);
-        }
-        const routes = await mine.find<KubeObject & { spec: object }>(VIRTUAL_SERVICES, 'mine');
-        expect([routes?.spec, routes?.metadata.annotations]).toEqual([
-          routesBefore!.spec,
-          routesBefore!.metadata.annotations,
-        ]);
-        expect(await leftInCluster()).toEqual([]);
-        await eventually('an empty namespace', 60_000, async () => (await leftInOwnNamespace()).length === 0);
-        for (const s of [alive, lost]) expect(failedAnswers(await s.load.stats())).toEqual({});
+  const options = {
+    r15: { spec: SLOW },
+    'r15-lost': { spec: SLOW, objects: usersRule },
+    'r15-mine': { spec: SLOW_TO_GIVE_UP, objects: usersRoutes, rate: 0 },
+  };
+  await inScenarios(options, async ({ r15: alive, 'r15-lost': lost, 'r15-mine': mine }) => {
+    const all = [alive, lost, mine];
+    const routesBefore = await mine.find<KubeObject & { spec: object }>(VIRTUAL_SERVICES, 'mine');
+    for (const s of all) await s.apply({ version: 'v2' });
+    await alive.weight(20);
+    await lost.weight(20);
+    await mine.weight(20);
+    // Nobody but the hook is there for these two.
+    await scale('watchman', 0);
+    await scale('webhook', 0);
+    await eventually(
+      'no webhook and no watchman',
+      60_000,
+      async () => [...(await podsOf('webhook')), ...(await podsOf('watchman'))].length === 0,
+    );
+    await Promise.all([loseAnalyzer(lost), loseAnalyzer(mine)]);
+    await uninstall();
+    for (const s of all) {
+      await s.nothingLeft(1000);
+      const { spec, metadata } = await s.primary();
+      expect(spec.paused).toBe(true);
+      expect(metadata.annotations).toHaveProperty([PAUSED_BY]);
+      expect(
+        Object.keys(metadata.annotations ?? {}).filter((key) => /^sidestep.dev\/(run|phase|status)$/.test(key)),
+      ).toEqual([]);
+      const { stdout } = await s.kubectl(
+        'get',
+        'events',
+        '--field-selector',
+        'reason=SidestepUninstalled',
+        '-o',
+        'name',
+      );
+      expect(stdout.trim().split('\n')).toHaveLength(1);
+    }
+    const routes = await mine.find<KubeObject & { spec: object }>(VIRTUAL_SERVICES, 'mine');
+    expect([routes?.spec, routes?.metadata.annotations]).toEqual([
+      routesBefore!.spec,
+      routesBefore!.metadata.annotations,
+    ]);
+    expect(await leftInCluster()).toEqual([]);
+    await eventually('an empty namespace', 60_000, async () => (await leftInOwnNamespace()).length === 0);
+    for (const s of [alive, lost]) expect(failedAnswers(await s.load.stats())).toEqual({});
 
-        // Afterwards they are Deployments like any other.
-        await alive.load.reset();
-        await sleep(2000);
-        const stats = await alive.load.stats();
-        expect(answersOf(stats, 'v1')).toBe(total(stats));
-        await alive.apply({ version: 'v3' });
-        await must('kubectl', ['-n', alive.namespace, 'rollout', 'resume', 'deployment/reviews']);
-        await must('kubectl', ['-n', alive.namespace, 'rollout', 'status', 'deployment/reviews', '--timeout=90s']);
-        expect(failedAnswers(await alive.load.stats())).toEqual({});
-      }),
-    ),
-  );
+    // Afterwards they are Deployments like any other.
+    await alive.load.reset();
+    await sleep(2000);
+    const stats = await alive.load.stats();
+    expect(answersOf(stats, 'v1')).toBe(total(stats));
+    await alive.apply({ version: 'v3' });
+    await must('kubectl', ['-n', alive.namespace, 'rollout', 'resume', 'deployment/reviews']);
+    await must('kubectl', ['-n', alive.namespace, 'rollout', 'status', 'deployment/reviews', '--timeout=90s']);
+    expect(failedAnswers(await alive.load.stats())).toEqual({});
+  });
 });
 
 test('with a list of namespaces: Roles there alone, a run there is promoted, and a Deployment elsewhere is not touched', () =>
-  inScenario('listed', {}, (listed) =>
-    inScenario('unlisted', { rate: 0 }, async (unlisted) => {
-      await uninstall();
-      await install({ extra: [`namespaces={${listed.namespace}}`] });
-      // RBAC for an object that is in no namespace is a ClusterRole; this one is about the webhook's own configuration and nothing else.
-      const { stdout } = await must('kubectl', [
-        ...['get', 'clusterroles', '-l', `app.kubernetes.io/instance=${RELEASE},app.kubernetes.io/name=sidestep`],
-        ...['-o', 'json'],
-      ]);
-      const roles = (JSON.parse(stdout) as { items: { rules: object[] }[] }).items;
-      expect(roles.map(({ rules }) => rules)).toEqual([
-        [
-          {
-            apiGroups: ['admissionregistration.k8s.io'],
-            resources: ['mutatingwebhookconfigurations'],
-            resourceNames: [`zz-${RELEASE}.${NAMESPACE}`],
-            verbs: ['list', 'watch', 'patch'],
-          },
-        ],
-      ]);
-      expect((await listed.apply({ version: 'v2' })).stderr).toContain('canary of reviews started');
-      await unlisted.apply({ version: 'v2' });
-      await must('kubectl', ['-n', unlisted.namespace, 'rollout', 'status', 'deployment/reviews', '--timeout=90s']);
-      const { metadata } = await unlisted.primary();
-      expect(metadata.annotations).not.toHaveProperty([RUN]);
-      expect(metadata.labels).toEqual({ app: 'reviews' });
-      await listed.ended('Succeeded');
-      await listed.nothingLeft();
-      expect(failedAnswers(await listed.load.stats())).toEqual({});
-      await uninstall();
-      expect(await leftInCluster()).toEqual([]);
-    }),
-  ));
+  inScenarios({ listed: {}, unlisted: { rate: 0 } }, async ({ listed, unlisted }) => {
+    await uninstall();
+    await install({ extra: [`namespaces={${listed.namespace}}`] });
+    // RBAC for an object that is in no namespace is a ClusterRole; this one is about the webhook's own configuration and nothing else.
+    const { stdout } = await must('kubectl', [
+      ...['get', 'clusterroles', '-l', `app.kubernetes.io/instance=${RELEASE},app.kubernetes.io/name=sidestep`],
+      ...['-o', 'json'],
+    ]);
+    const roles = (JSON.parse(stdout) as { items: { rules: object[] }[] }).items;
+    expect(roles.map(({ rules }) => rules)).toEqual([
+      [
+        {
+          apiGroups: ['admissionregistration.k8s.io'],
+          resources: ['mutatingwebhookconfigurations'],
+          resourceNames: [`zz-${RELEASE}.${NAMESPACE}`],
+          verbs: ['list', 'watch', 'patch'],
+        },
+      ],
+    ]);
+    expect((await listed.apply({ version: 'v2' })).stderr).toContain('canary of reviews started');
+    await unlisted.apply({ version: 'v2' });
+    await must('kubectl', ['-n', unlisted.namespace, 'rollout', 'status', 'deployment/reviews', '--timeout=90s']);
+    const { metadata } = await unlisted.primary();
+    expect(metadata.annotations).not.toHaveProperty([RUN]);
+    expect(metadata.labels).toEqual({ app: 'reviews' });
+    await listed.ended('Succeeded');
+    await listed.nothingLeft();
+    expect(failedAnswers(await listed.load.stats())).toEqual({});
+    await uninstall();
+    expect(await leftInCluster()).toEqual([]);
+  }));
 
 test('R8 while the webhook is down the way out of the documentation works, and so does the way back', async () => {
   await install();

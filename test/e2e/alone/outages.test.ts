@@ -3,7 +3,7 @@ import { conditionOf } from '../../../canary/conditions.ts';
 import { eventually, must, restartComponent, sleep } from '../support/cluster.ts';
 import { PROMETHEUS_URL } from '../support/install.ts';
 import { failedAnswers } from '../support/load.ts';
-import { inScenario, QUICK } from '../support/scenario.ts';
+import { inScenario, inScenarios, QUICK } from '../support/scenario.ts';
 
 // What all scenarios of a cluster share goes away here. Files of this project run one after the other, and so do the tests of this one.
 
@@ -13,8 +13,9 @@ const IMPATIENT = { ...SLOW, analysis: { ...SLOW.analysis, holdTimeout: '12s' } 
 
 describe('while a run is on, with parts of the cluster away', () => {
   test('R9 Prometheus down for a while: the run holds, then goes on, or rolls back by its limit', () =>
-    inScenario('r9', { spec: SLOW }, (patient) =>
-      inScenario('r9-limit', { spec: IMPATIENT }, async (impatient) => {
+    inScenarios(
+      { r9: { spec: SLOW }, 'r9-limit': { spec: IMPATIENT } },
+      async ({ r9: patient, 'r9-limit': impatient }) => {
         for (const s of [patient, impatient]) await s.apply({ version: 'v2' });
         for (const s of [patient, impatient]) await s.weight(10);
         await scalePrometheus(0);
@@ -35,7 +36,7 @@ describe('while a run is on, with parts of the cluster away', () => {
         await patient.ended('Succeeded', 240_000);
         await patient.nothingLeft();
         for (const s of [patient, impatient]) expect(failedAnswers(await s.load.stats())).toEqual({});
-      }),
+      },
     ));
 
   // Only the embedded cluster can be told to; another one's API server is not ours to end.

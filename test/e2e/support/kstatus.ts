@@ -9,7 +9,7 @@ export interface Kstatus {
   message: string;
 }
 
-/** The library that Flux and Helm wait with, as a process that is asked again and again (test/cluster/modules/kstatus). */
+/** The library that Flux and Helm wait with, as a process that is asked again and again (test/cluster/modules/helm/kstatus). */
 export class KstatusClient {
   readonly #process: ChildProcessWithoutNullStreams = spawn('kstatus', []);
   readonly #waiting: { resolve: (answer: Kstatus) => void; reject: (e: Error) => void }[] = [];

@@ -266,3 +266,18 @@ export async function inScenario(
     await scenario.end();
   }
 }
+
+/** As `inScenario`, with several that are set up side by side; their names tell them apart. */
+export async function inScenarios<Name extends string>(
+  options: Record<Name, ScenarioOptions>,
+  body: (scenarios: Record<Name, Scenario>) => Promise<void>,
+): Promise<void> {
+  const named = Object.entries<ScenarioOptions>(options).map(([name, o]) => [name, new Scenario(name, o)] as const);
+  try {
+    const begun = await Promise.allSettled(named.map(([, scenario]) => scenario.begin()));
+    for (const result of begun) if (result.status === 'rejected') throw result.reason;
+    await body(Object.fromEntries(named) as Record<Name, Scenario>);
+  } finally {
+    for (const [, scenario] of named) await scenario.end();
+  }
+}
