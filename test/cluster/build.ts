@@ -140,7 +140,8 @@ async function buildPart(part: GoModule): Promise<void> {
     mkdirSync(folderOf(part), { recursive: true });
     const scratch = mkdtempSync(join(folderOf(part), '.build-'));
     try {
-      const env = { ...process.env, CGO_ENABLED: '0' };
+      // Memory for time: a fifth less of it than with Go's default.
+      const env = { GOGC: '400', ...process.env, CGO_ENABLED: '0' };
       const flags = ['-trimpath', '-buildvcs=false', NO_DEBUG_INFORMATION, `-ldflags=${part.ldflags(version)}`];
       const sources = missing.map((name) => part.packages[name]!);
       // All of them at once: while one is linked, which keeps one core busy, the others are compiled.
