@@ -1,11 +1,13 @@
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/e2e/sequencer.ts';
 
-/** Cluster scenarios mostly wait; so many files, and of each so many tests, share two cores without starving each other's probes. */
-const E2E_AT_ONCE = { files: 2, tests: 2 };
+/** Cluster scenarios mostly wait; so many files, one scenario each, share two cores without starving each other's probes. */
+const E2E_AT_ONCE = 4;
 
 // Unit tests stand beside their sources; what needs a cluster is under test/ and runs inside `npm run cluster -- exec`.
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // Measured by `npm run coverage`, from their own tests alone; below the thresholds it fails.
     coverage: {
       provider: 'v8',
@@ -45,8 +47,7 @@ export default defineConfig({
           globalSetup: ['test/e2e/setup.ts'],
           testTimeout: 600_000,
           hookTimeout: 300_000,
-          maxWorkers: E2E_AT_ONCE.files,
-          maxConcurrency: E2E_AT_ONCE.tests,
+          maxWorkers: E2E_AT_ONCE,
         },
       },
       // What takes away or changes that which all scenarios share: one test at a time.

@@ -14,7 +14,7 @@ const SHORT = {
 };
 const DOOMED = { ...SHORT, progressDeadlineSeconds: 6 };
 
-describe.concurrent('after a verdict', () => {
+describe('after a verdict', () => {
   test('A1 the rejected version re-applied stays held without a run; retry starts one', () =>
     inScenario('a1', { spec: DOOMED }, async (s) => {
       const broken = { version: 'v2', env: { NEVER_READY: '1' } };

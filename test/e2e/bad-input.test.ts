@@ -17,7 +17,7 @@ const service = (name: string, ports: object[], selector: object = { app: 'revie
   spec: { selector, ports },
 });
 
-describe.concurrent('bad input', () => {
+describe('bad input', () => {
   test('a broken analysis is refused when it is applied, with field, line, value and what is allowed', () =>
     inScenario('bad', { rate: 0 }, async (s) => {
       const cases: [yaml: string, said: RegExp][] = [

@@ -7,7 +7,7 @@ import { eventually, sleep } from './support/cluster.ts';
 import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
 import { STORIES } from './support/stories.ts';
 
-describe.concurrent('what clients meet', () => {
+describe('what clients meet', () => {
   for (const [name, steps] of Object.entries(STORIES)) test(name, () => compareStory(name, steps));
 });
 
@@ -68,7 +68,7 @@ function loop(s: Scenario, version: string, args: readonly string[]) {
   };
 }
 
-describe.concurrent('a GitOps loop during a whole run', () => {
+describe('a GitOps loop during a whole run', () => {
   for (const [name, args] of Object.entries(LOOPS)) {
     test(name, () =>
       inScenario('gitops', { spec: SHORT, how: name === 'client-side' ? 'apply' : 'applyServerSide' }, async (s) => {

@@ -22,7 +22,7 @@ const downFirst = (d: Deployment): void => {
   d.spec.strategy = { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } };
 };
 
-describe.concurrent('commands', () => {
+describe('commands', () => {
   test('pause holds the weight while requests go on, and resume goes on to the promotion', () =>
     inScenario('pause', {}, async (s) => {
       await s.apply({ version: 'v2' });

@@ -24,7 +24,7 @@ const TUTORIAL = {
 /** Errors alone: on a busy machine both versions are slow now and then. */
 const ERRORS = { ...TUTORIAL, analysis: { ...TUTORIAL.analysis, metrics: TUTORIAL.analysis.metrics.slice(0, 1) } };
 
-describe.concurrent('between the checks', () => {
+describe('between the checks', () => {
   test('a version that fails every request is off the users within 10 s of its first bad answer', () =>
     inScenario('guard-all', { rate: 100, spec: ERRORS }, async (s) => {
       await s.apply({ version: 'v2', env: { ERROR_RATE: '1' } });

@@ -15,7 +15,7 @@ const secondVersion = (s: Scenario) =>
     .list(PODS, { namespace: s.namespace }, { query: { labelSelector: 'version=v2' } })
     .then(({ items }) => items.length);
 
-describe.concurrent('hostile', () => {
+describe('hostile', () => {
   test('a template that Pod Security forbids gets no further by a canary than by itself, and the run says so', () =>
     inScenario('pod-security', { rate: 0, spec: { ...QUICK, progressDeadlineSeconds: 10 } }, async (s) => {
       // The injector's init container changes firewall rules, which this level forbids: without a sidecar it is about our template alone.

@@ -18,7 +18,7 @@ const TUTORIAL = {
 };
 
 // The tutorial: one annotation, kubectl apply, analysis, promotion or rollback. What counts is what the users' requests saw.
-describe.concurrent('tutorial', () => {
+describe('tutorial', () => {
   test('T1 opt-in of a running Deployment replaces no pod and fails no request', () =>
     inScenario('t1', { optIn: false }, async (s) => {
       const before = (await s.pods()).map((p) => p.metadata.uid).sort();
@@ -88,7 +88,7 @@ describe.concurrent('tutorial', () => {
     }));
 
   test('T3 a version that answers 5xx is rolled back at the failed check that reaches the threshold', () =>
-    inScenario('t3', { spec: THRESHOLDS }, async (s) => {
+    inScenario('t3', { rate: 50, spec: THRESHOLDS }, async (s) => {
       const before = (await s.pods()).map((p) => p.metadata.uid).sort();
       await s.apply({ version: 'v2', env: { ERROR_RATE: '1' } });
       const follow = start('kubectl', ['-n', s.namespace, 'rollout', 'status', 'deployment/reviews', '--timeout=180s']);
@@ -110,7 +110,7 @@ describe.concurrent('tutorial', () => {
     }));
 
   test('T4 a slow version is rolled back', () =>
-    inScenario('t4', { spec: TUTORIAL }, async (s) => {
+    inScenario('t4', { rate: 50, spec: TUTORIAL }, async (s) => {
       await s.apply({ version: 'v2', env: { DELAY_MS: '800' } });
       const status = await s.ended('Failed');
       await s.nothingLeft();

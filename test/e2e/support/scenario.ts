@@ -74,7 +74,7 @@ export class Scenario {
 
   constructor(name: string, options: ScenarioOptions) {
     this.namespace = `e2e-${name}-${Math.random().toString(36).slice(2, 7)}`;
-    this.options = { rate: 50, replicas: 1, spec: QUICK, optIn: true, ...options };
+    this.options = { rate: 25, replicas: 1, spec: QUICK, optIn: true, ...options };
   }
 
   async begin(): Promise<this> {
