@@ -296,6 +296,48 @@ describe('what is wrong is said with field, line, value and what is allowed', ()
   });
 });
 
+describe('as far as it tells', () => {
+  test('a text is read to its last character, and not beyond', () => {
+    expect(read(`#${'x'.repeat(MAX_SPEC_CHARS - 1)}`).problems).toBeUndefined();
+    expect(said(`#${'x'.repeat(MAX_SPEC_CHARS)}`)).toBe('the spec is longer than 16384 characters');
+  });
+
+  test('an anchor is used twenty times at most', () => {
+    const used = (times: number) => said(`skipAnalysis: &a true\nanalysis: [${Array(times).fill('*a').join(', ')}]`);
+    expect(used(20)).toBe('analysis (line 2) is a list of 20; allowed: a map of fields');
+    expect(used(21)).toBe('the spec is not valid YAML: Excessive alias count indicates a resource exhaustion attack');
+  });
+
+  test('the first three mistakes of syntax are told', () => {
+    const lines = said(`${'"\\q"\n'.repeat(5)}`).split('; ');
+    expect(lines).toHaveLength(3);
+  });
+
+  test('a value is shown up to 60 characters', () => {
+    const shown = (length: number) => /is (.*); allowed/.exec(said(`analysis: {interval: ${'x'.repeat(length)}}`))?.[1];
+    expect(shown(58)).toBe(`"${'x'.repeat(58)}"`);
+    expect(shown(59)).toBe(`"${'x'.repeat(58)}…`);
+  });
+
+  test.each([
+    ['a.b/c-d_E9', 'a.b/c-d_E9'],
+    ['a'.repeat(60), 'a'.repeat(60)],
+    ['a'.repeat(61), `"${'a'.repeat(58)}…`],
+    ['a b', '"a b"'],
+    ['é', '"é"'],
+    ['', '""'],
+  ])('the field %j is told as %s', (key, text) => {
+    expect(said(JSON.stringify({ [key]: 1 }))).toBe(`${text} (line 1) is not a known field`);
+  });
+
+  test('ten problems are told, and how many more there are', () => {
+    const fields = (count: number) => said(Array.from({ length: count }, (_, i) => `k${i}: 1\n`).join(''));
+    expect(fields(10).split('; ')).toHaveLength(10);
+    expect(fields(10)).toMatch(/k9 \(line 10\) is not a known field$/);
+    expect(fields(11)).toMatch(/k9 \(line 10\) is not a known field; and 1 more$/);
+  });
+});
+
 describe('how the canary is compared', () => {
   const metric = (more: string) =>
     `analysis: {judge: kayenta, metrics: [{name: request-duration, thresholdRange: {max: 9}, ${more}}]}`;

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     name: 'mutation',
     setupFiles: ['test/mutation/fast-check.ts'],
-    include: ['canary/spec.test.ts', 'webhook/admission/**/*.test.ts', 'test/golden/*.test.ts'],
+    include: ['canary/spec*.test.ts', 'webhook/admission/**/*.test.ts', 'test/golden/*.test.ts'],
     testTimeout: 60_000,
     // Each mutant has a worker of its own; its test files may share it.
     isolate: false,

@@ -42,8 +42,7 @@ function mapPatch(
       operations.push({ op: 'add', path: at, value });
     }
   }
-  const adds = operations.some(({ op }) => op === 'add');
-  return present === undefined && adds ? [{ op: 'add', path, value: {} }, ...operations] : operations;
+  return present === undefined && operations.length > 0 ? [{ op: 'add', path, value: {} }, ...operations] : operations;
 }
 
 function pausedPatch(present: boolean, wanted: boolean | undefined): Operation[] {

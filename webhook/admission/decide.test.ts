@@ -149,6 +149,15 @@ describe('reads', () => {
     expect(asked.asked).toEqual([]);
   });
 
+  test('a version after a rejected one needs none: what serves is recorded', async () => {
+    const annotations = { ...ENABLED, ...runAnnotations(run('rejected')) };
+    const asked = reads();
+    const old = deployment({ version: 'v2', annotations, paused: true });
+    const outcome = await decide(input(deployment({ version: 'v3', annotations, paused: true }), old), asked, SETTINGS);
+    expect(runOf(patched(deployment({ annotations }), outcome))?.stable).toBe(hashOf('v1'));
+    expect(asked.asked).toEqual([]);
+  });
+
   test('each is asked once, however many rows want to know', async () => {
     const annotations = { ...ENABLED, [keys.SPEC_FROM]: 'settings' };
     const asked = reads({
@@ -283,6 +292,49 @@ test('reasons are kept at a length that fits into conditions', async () => {
     const outcome = await decide(input(object, old, { requester: { username } }), reads(), SETTINGS);
     expect(runOf(patched(object, outcome))?.message).toHaveLength(512);
   }
+});
+
+test("a mistake in the chart's defaults is told as theirs", async () => {
+  const object = deployment({ annotations: ENABLED });
+  const settings = { ...SETTINGS, specDefaults: { analysis: { threshold: 0 } } };
+  expect(await decide(input(object, deployment({})), reads(), settings)).toMatchObject({
+    code: 422,
+    message: "the chart's defaults: analysis.threshold is 0; allowed: a whole number from 1 to 1000",
+  });
+});
+
+describe('the ConfigMap that an annotation names', () => {
+  const named = (name: string, change: Partial<Reads> = {}) =>
+    decide(
+      input(deployment({ annotations: { ...ENABLED, [keys.SPEC_FROM]: name } }), deployment({})),
+      reads({ configMap: async () => ({ metadata: { name }, data: { [keys.SPEC_FROM_KEY]: '' } }), ...change }),
+      SETTINGS,
+    );
+
+  test.each(['a', '0', 'a-b.c', 'a'.repeat(253)])('%s is a name', async (name) => {
+    expect(await named(name)).toMatchObject({ allowed: true });
+  });
+
+  test.each(['', 'A', 'a/b', 'a b', 'a-', '.a', 'a\n', 'a'.repeat(254)])('%j is none', async (name) => {
+    expect(await named(name)).toMatchObject({
+      code: 422,
+      message: `annotation sidestep.dev/spec-from is ${JSON.stringify(name.slice(0, 80))}; allowed: the name of a ConfigMap in namespace shop`,
+    });
+  });
+
+  test('may hold nothing', async () => {
+    expect(await named('settings', { configMap: async (_, name) => ({ metadata: { name } }) })).toMatchObject({
+      code: 422,
+      message: 'annotation sidestep.dev/spec-from: ConfigMap settings has no key canary.yaml',
+    });
+  });
+});
+
+test('a command that is none is quoted, as far as it tells', async () => {
+  const object = deployment({ annotations: { ...ENABLED, [keys.COMMAND]: 'x'.repeat(61) } });
+  expect(await decide(input(object, deployment({ annotations: ENABLED })), reads(), SETTINGS)).toMatchObject({
+    message: `annotation sidestep.dev/command is "${'x'.repeat(60)}"; allowed: promote, abort, retry, pause, resume`,
+  });
 });
 
 describe('whatever is sent', () => {

@@ -85,8 +85,7 @@ const restored = (input: AdmissionInput, annotations: Record<string, string>): A
 function remembered(reads: Reads): Reads {
   let known: ReturnType<Reads['replicaSets']> | undefined;
   return {
-    configMap: (namespace, name) => reads.configMap(namespace, name),
-    deployment: (namespace, name) => reads.deployment(namespace, name),
+    ...reads,
     replicaSets: (deployment) => {
       known ??= reads.replicaSets(deployment);
       return known;
@@ -98,11 +97,12 @@ function remembered(reads: Reads): Reads {
 async function checkSettings(facts: Facts): Promise<Denied | undefined> {
   const { object, old, optedIn, wasOptedIn, run } = facts;
   if (!optedIn) return undefined;
-  if (run && object.spec.revisionHistoryLimit !== old?.spec.revisionHistoryLimit) {
+  if (run && object.spec.revisionHistoryLimit !== old!.spec.revisionHistoryLimit) {
     const problem = historyProblem(facts);
     if (problem) return problem;
   }
-  const changed = (key: string) => object.metadata.annotations?.[key] !== old?.metadata.annotations?.[key];
+  // Asked only where both are opted in, by their annotations.
+  const changed = (key: string) => object.metadata.annotations![key] !== old!.metadata.annotations![key];
   if (wasOptedIn && !changed(keys.SPEC) && !changed(keys.SPEC_FROM)) return undefined;
   const { spec, denied } = await facts.analysis();
   if (denied) return denied;

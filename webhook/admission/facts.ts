@@ -23,7 +23,7 @@ export interface Facts {
   readonly run: Run | undefined;
   /** A pause of ours that an opt-out left, with a version behind it. */
   readonly leftPaused: boolean;
-  /** The request asks for a pause, and not because an earlier call of ours about the same request has put one there. */
+  /** With no run on: the request asks for a pause, and not because an earlier call of ours about the same request has put one there. */
   readonly asksForPause: boolean;
   readonly templateChanged: boolean;
   readonly hash: string;
@@ -58,7 +58,7 @@ export function factsOf(input: AdmissionInput, reads: Reads, settings: Settings)
     run: wasOptedIn && old ? runOf(old) : undefined,
     leftPaused: old?.metadata.annotations?.[keys.PAUSED_BY] === keys.PAUSED_BY_OPT_OUT && wasPaused,
     get asksForPause() {
-      return object.spec.paused === true && (facts.run !== undefined || runOf(object)?.hash !== facts.hash);
+      return object.spec.paused === true && runOf(object)?.hash !== facts.hash;
     },
     get templateChanged() {
       return lazy.templateChanged();

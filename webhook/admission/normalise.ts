@@ -14,18 +14,15 @@ function keptState({ object, old, wasOptedIn, leftPaused }: Facts): Record<strin
   const kept: Record<string, string | null> = {};
   for (const key of keys.STATE_ANNOTATIONS) {
     const guarded = wasOptedIn || (leftPaused && key === keys.PAUSED_BY);
-    const stored = guarded ? old?.metadata.annotations?.[key] : undefined;
-    const sent = object.metadata.annotations?.[key];
+    const stored = guarded ? old!.metadata.annotations![key] : undefined;
     if (key === keys.DECISION) kept[key] = null;
     // A mark without its pause would take the user's next pause for ours.
     else if (key === keys.PAUSED_BY && !object.spec.paused) kept[key] = null;
-    else if (sent !== stored) kept[key] = stored ?? null;
+    else kept[key] = stored ?? null;
   }
   return kept;
 }
 
-function watchLabel({ object, optedIn }: Facts): Record<string, string | null> {
-  const present = object.metadata.labels?.[keys.WATCHED_LABEL];
-  if (optedIn) return present === 'true' ? {} : { [keys.WATCHED_LABEL]: 'true' };
-  return present === undefined ? {} : { [keys.WATCHED_LABEL]: null };
+function watchLabel({ optedIn }: Facts): Record<string, string | null> {
+  return { [keys.WATCHED_LABEL]: optedIn ? 'true' : null };
 }

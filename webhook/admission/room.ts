@@ -9,7 +9,7 @@ const MAX_ANNOTATION_BYTES = 256 * 1024;
  * What a run writes later: the analyzer's report (8 KiB of evidence, and up to twenty metrics of which each says why it failed), the
  * reason of a verdict, and ten promoted versions. With no room for these a run could neither report nor end.
  */
-export const RESERVED_BYTES = 24 * 1024;
+const RESERVED_BYTES = 24 * 1024;
 
 const sizeOf = (annotations: Record<string, string>): number =>
   Object.entries(annotations).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0);

@@ -18,8 +18,8 @@ export function stableFromReplicaSets(replicaSets: ReplicaSet[]): ReplicaSet | u
  * left the primary on the version of that promotion.
  */
 export async function servingHash({ old, reads }: Facts, run: Run): Promise<string> {
-  if (run.phase !== 'rejected' || run.interrupted === undefined || !old) return run.stable;
-  const either = (await reads.replicaSets(old)).filter((rs) =>
+  if (run.phase !== 'rejected' || run.interrupted === undefined) return run.stable;
+  const either = (await reads.replicaSets(old!)).filter((rs) =>
     [run.stable, run.interrupted].includes(templateHash(rs.spec.template)),
   );
   const serving = stableFromReplicaSets(either);
@@ -30,9 +30,8 @@ export async function servingHash({ old, reads }: Facts, run: Run): Promise<stri
 export async function stableHash(facts: Facts): Promise<string | undefined> {
   const { run, old, oldHash, wasPaused, reads } = facts;
   if (run) return servingHash(facts, run);
-  if (!old) return undefined;
   // Behind a pause the stored template runs nowhere.
-  if (!wasPaused && rolloutComplete(old)) return oldHash;
-  const stable = stableFromReplicaSets(await reads.replicaSets(old));
+  if (!wasPaused && rolloutComplete(old!)) return oldHash;
+  const stable = stableFromReplicaSets(await reads.replicaSets(old!));
   return stable && templateHash(stable.spec.template);
 }

@@ -12,10 +12,10 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
  */
 export async function droppedByUndo(facts: Facts): Promise<Record<string, string> | undefined> {
   const { old, object, input, wasOptedIn, optedIn, templateChanged } = facts;
-  if (!old || !wasOptedIn || optedIn || input.fieldManager || !templateChanged) return undefined;
-  const stored = old.metadata.annotations ?? {};
+  if (!wasOptedIn || optedIn || input.fieldManager || !templateChanged) return undefined;
+  const stored = old!.metadata.annotations!;
   if (object.metadata.annotations?.[LAST_APPLIED] !== stored[LAST_APPLIED]) return undefined;
-  const replicaSets = await facts.reads.replicaSets(old);
+  const replicaSets = await facts.reads.replicaSets(old!);
   if (!replicaSets.some((rs) => templateHash(rs.spec.template) === facts.hash)) return undefined;
   return Object.fromEntries(
     [CANARY, SPEC, SPEC_FROM].flatMap((key) => (stored[key] === undefined ? [] : [[key, stored[key]]])),

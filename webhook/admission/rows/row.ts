@@ -31,7 +31,7 @@ export const recorded = (run: Run): Change => ({
 
 /** The id of the next run, from what is stored: a manifest that replaces it need not name uid and generation. */
 export const nextRunId = ({ old, run }: Facts, hash: string): string =>
-  runId(old?.metadata.uid ?? '', old?.metadata.generation ?? 0, hash, run?.id ?? '');
+  runId(old!.metadata.uid ?? '', old!.metadata.generation ?? 0, hash, run?.id ?? '');
 
 /** Times in warnings and annotations: RFC 3339, whole seconds. */
 export const timeOf = (now: Date): string => now.toISOString().replace(/\.\d+Z/, 'Z');
