@@ -128,7 +128,7 @@ const FIELDS: Field[] = [
 
 test.each(FIELDS)('%s: %s', (path, what, good, bad) => {
   for (const value of good) expect(valueAt(read(path, value).spec, path), `${path}: ${value}`).toEqual(value);
-  for (const value of bad) expect(allowed(path, value), `${path}: ${value}`).toEqual([[path, what]]);
+  for (const value of bad) expect(allowed(path, value), `${path}: ${value}`).toContainEqual([path, what]);
 });
 
 test.each([

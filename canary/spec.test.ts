@@ -302,10 +302,10 @@ describe('as far as it tells', () => {
     expect(said(`#${'x'.repeat(MAX_SPEC_CHARS)}`)).toBe('the spec is longer than 16384 characters');
   });
 
-  test('an anchor is used twenty times at most', () => {
+  test('an anchor is used fewer than twenty times', () => {
     const used = (times: number) => said(`skipAnalysis: &a true\nanalysis: [${Array(times).fill('*a').join(', ')}]`);
-    expect(used(20)).toBe('analysis (line 2) is a list of 20; allowed: a map of fields');
-    expect(used(21)).toBe('the spec is not valid YAML: Excessive alias count indicates a resource exhaustion attack');
+    expect(used(19)).toBe('analysis (line 2) is a list of 19; allowed: a map of fields');
+    expect(used(20)).toBe('the spec is not valid YAML: Excessive alias count indicates a resource exhaustion attack');
   });
 
   test('the first three mistakes of syntax are told', () => {
