@@ -7,15 +7,24 @@ export interface Growth {
 }
 
 /**
- * How much each series grew between two moments, from its raw values. Not `rate()` or `increase()`: those extrapolate, and leave out
+ * How much each series of a selector grew between two moments, from its raw values. Not `rate()` or `increase()`: those extrapolate, and leave out
  * the first values of a series that is born within the window, which is just what the series of a new canary's errors are.
  */
 export async function growth(ask: InstantQuery, query: string, from: Date, to: Date): Promise<Growth[]> {
-  const [after, before] = await Promise.all([ask(query, to), ask(query, from)]);
+  const [after, before] = await Promise.all([ask(query, to), ask(lastKnown(query), from)]);
   if (before.length === 0 && after.length > 0) await requireSamples(ask, from, to);
   const base = new Map(before.map((s) => [keyOf(s), s.value]));
   return after.map((sample) => ({ labels: sample.labels, count: grown(base.get(keyOf(sample)), sample.value) }));
 }
+
+/** As far back as Prometheus itself looks for the value of a series. */
+const LOOK_BACK = '5m';
+
+/**
+ * The last values before a moment, of series that a failed scrape ended just then, too: a caller that is missing at the beginning of a
+ * window would count with all that it ever sent to canaries of this name.
+ */
+const lastKnown = (selector: string): string => `last_over_time(${selector}[${LOOK_BACK}])`;
 
 /** Written by Prometheus about each of its scrapes; where it is dropped, nothing is known about the past and nothing is required. */
 const SCRAPES = 'count(up)';
@@ -35,6 +44,8 @@ async function requireSamples(ask: InstantQuery, from: Date, to: Date): Promise<
 const grown = (before: number | undefined, now: number): number =>
   before === undefined || now < before ? now : now - before;
 
+/** Functions may drop the name of the metric, which is the same for all of them. */
 function keyOf({ labels }: Sample): string {
-  return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const named = Object.entries(labels).filter(([name]) => name !== '__name__');
+  return JSON.stringify(named.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -69,6 +69,14 @@ test('growth: born, grown, restarted, gone', async () => {
   ]);
 });
 
+test('growth: a series that was stale when the window began grew from its last value, whatever it is called then', async () => {
+  const ask: InstantQuery = async (q, at) => {
+    if (at === NOW) return [sample(15, { __name__: 'requests', pod: 'a' })];
+    return q === 'last_over_time(requests{}[5m])' ? [sample(10, { pod: 'a' })] : [];
+  };
+  expect((await growth(ask, 'requests{}', new Date(0), NOW)).map(({ count }) => count)).toEqual([5]);
+});
+
 test('only failures is a rate of 0, no requests is none', () => {
   expect(successRate([{ labels: { response_code: '503' }, count: 12 }])).toEqual({ percent: 0, requests: 12 });
   expect(
