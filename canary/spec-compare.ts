@@ -1,7 +1,7 @@
 import * as z from 'zod';
 
-/** A number within bounds that may be excluded. */
-const number = (from: number, to: number, error: string) => z.number({ error }).min(from, { error }).max(to, { error });
+// The error of a schema is told for its checks, too.
+const number = (from: number, to: number, error: string) => z.number({ error }).min(from).max(to);
 const fields = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape, { error: 'a map of fields' });
 const flag = z.boolean({ error: 'true or false' });
 const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
@@ -12,7 +12,7 @@ const alpha = number(0.000001, 0.5, 'a number from 0.000001 to 0.5, such as 0.05
 /** Below 1 the canary would have to be better than the primary. */
 const ratio = number(1, 100, 'a number from 1 to 100, such as 1.5');
 const MIN_ERRORS = 'a whole number from 1 to 1000000';
-const minErrors = z.int({ error: MIN_ERRORS }).min(1, { error: MIN_ERRORS }).max(1_000_000, { error: MIN_ERRORS });
+const minErrors = z.int({ error: MIN_ERRORS }).min(1).max(1_000_000);
 
 /** The derivation of the defaults is in docs/judging.md. */
 export const COMPARE_DEFAULTS = { enabled: true, alpha: 0.05, ratio: 1.5, minErrors: 5 } as const;
@@ -48,7 +48,7 @@ const percent = number(0, 100, PERCENT);
 const EFFECT = 'a number from 0 to 1000';
 const effect = number(0, 1000, EFFECT);
 const GROUP = 'a text of 1 to 63 characters';
-const group = z.string({ error: GROUP }).min(1, { error: GROUP }).max(63, { error: GROUP });
+const group = z.string({ error: GROUP }).min(1).max(63);
 const MAX_GROUPS = 20;
 const GROUPS = `a list of 1 to ${MAX_GROUPS} names`;
 
@@ -68,7 +68,7 @@ export const kayenta = fields({
 
 /** One metric of it: `groups` and `analysisConfigurations.canary`. */
 export const metricKayenta = fields({
-  groups: z.array(group, { error: GROUPS }).min(1, { error: GROUPS }).max(MAX_GROUPS, { error: GROUPS }).optional(),
+  groups: z.array(group, { error: GROUPS }).min(1).max(MAX_GROUPS).optional(),
   direction: oneOf('increase', 'decrease', 'either').optional(),
   nanStrategy: oneOf('remove', 'replace').optional(),
   critical: flag.optional(),

@@ -27,8 +27,8 @@ function specWith(path: string, value: unknown): unknown {
   const keys = path.split(/[.[\]]+/).filter((key) => key !== '');
   const last = keys.pop()!;
   let at = spec as unknown as Record<string, unknown>;
-  for (const key of keys) {
-    at[key] ??= {};
+  for (const [i, key] of keys.entries()) {
+    at[key] ??= /^\d+$/.test(keys[i + 1] ?? last) ? [] : {};
     at = at[key] as Record<string, unknown>;
   }
   at[last] = value;
@@ -112,7 +112,7 @@ const FIELDS: Field[] = [
   ],
   ['analysis.kayenta.groupWeights.a', PERCENT, [0, 100], [-1, 101, '5']],
   [`${METRIC}.kayenta.groups`, 'a list of 1 to 20 names', [['a'], Array(20).fill('a')], [[], Array(21).fill('a'), 'a']],
-  [`${METRIC}.kayenta.groups`, 'a list of 1 to 20 names', [['a'.repeat(63)]], []],
+  [`${METRIC}.kayenta.groups[0]`, NAME, ['a', 'a'.repeat(63)], ['', 'a'.repeat(64), 1]],
   [`${METRIC}.kayenta.direction`, 'one of increase, decrease, either', ['increase', 'decrease', 'either'], ['']],
   [`${METRIC}.kayenta.nanStrategy`, 'one of remove, replace', ['remove', 'replace'], ['']],
   [`${METRIC}.kayenta.critical`, FLAG, [true, false], [1]],

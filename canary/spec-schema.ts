@@ -4,28 +4,27 @@ import { compare, judge, kayenta, metricCompare, metricKayenta } from './spec-co
 
 const DAY_MS = 86_400_000;
 
+// The error of a schema is told for its checks, too.
+
 /** A duration field: reads Go's form, keeps it as text so that the spec stays readable where it is stored. */
 function duration(minMs: number, maxMs: number) {
   const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 30s or 1m30s`;
-  return z.string({ error: allowed }).refine(
-    (text) => {
-      const ms = parseDuration(text);
-      return ms !== undefined && ms >= minMs && ms <= maxMs;
-    },
-    { error: allowed },
-  );
+  return z.string({ error: allowed }).refine((text) => {
+    const ms = parseDuration(text) ?? Number.NaN;
+    return ms >= minMs && ms <= maxMs;
+  });
 }
 
 const integer = (min: number, max: number) => {
   const error = `a whole number from ${min} to ${max}`;
-  return z.int({ error }).min(min, { error }).max(max, { error });
+  return z.int({ error }).min(min).max(max);
 };
 
 const finite = z.number({ error: 'a number' });
 
 const text = (min: number, max: number) => {
   const error = `a text of ${min} to ${max} characters`;
-  return z.string({ error }).min(min, { error }).max(max, { error });
+  return z.string({ error }).min(min).max(max);
 };
 
 const flag = () => z.boolean({ error: 'true or false' }).default(false);
@@ -37,7 +36,7 @@ const fields = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape, { er
 const MAX_ITEMS = 20;
 const list = <T extends z.ZodType>(item: T, what: string) => {
   const error = `a list of at most ${MAX_ITEMS} ${what}`;
-  return z.array(item, { error }).max(MAX_ITEMS, { error });
+  return z.array(item, { error }).max(MAX_ITEMS);
 };
 
 const dnsName = z
@@ -85,7 +84,7 @@ const URL_ALLOWED = `an http or https URL of at most ${MAX_URL} characters`;
 const webhook = fields({
   name: text(1, 63),
   type: z.literal('rollout', { error: 'rollout' }).default('rollout'),
-  url: z.url({ protocol: /^https?$/, error: URL_ALLOWED }).max(MAX_URL, { error: URL_ALLOWED }),
+  url: z.url({ protocol: /^https?$/, error: URL_ALLOWED }).max(MAX_URL),
   timeout: duration(100, 60_000).default('10s'),
   metadata: z.record(z.string(), z.string({ error: 'text' }), { error: 'a map of texts' }).default({}),
 });

@@ -45,15 +45,15 @@ export function readText(text: string, source: SpecSource): SpecText | { problem
     const value = document.toJS({ maxAliasCount: 20 }) as Record<string, unknown>;
     return { source, value, lineOf: (path) => lineOf(path, contents, fields, lineAt) };
   } catch (e) {
-    return bad(`is not valid YAML: ${source === 'configMap' ? 'it cannot be resolved' : explained(String(e))}`);
+    return bad(
+      `is not valid YAML: ${source === 'configMap' ? 'it cannot be resolved' : explained((e as Error).message)}`,
+    );
   }
 }
 
 const explained = (message: string): string =>
   // The parser may quote one half of a character.
-  /stack/i.test(message)
-    ? 'it is nested too deeply'
-    : message.replace(/^\w*Error: |; please use .*/g, '').toWellFormed();
+  /stack/i.test(message) ? 'it is nested too deeply' : message.replace(/; please use .*/, '').toWellFormed();
 
 type Fields = Map<YAMLMap, Map<string, Pair>>;
 
@@ -67,7 +67,7 @@ function fieldsOf(document: Document): { fields: Fields; problem?: { message: st
       fields.set(map, known);
       for (const pair of map.items) {
         const { key } = pair;
-        const offset = (key as { range?: [number, number, number] } | null)?.range?.[0] ?? map.range?.[0] ?? 0;
+        const offset = offsetOf(key) ?? 0;
         if (!isScalar(key)) problem = { message: 'has a key that is no text', offset };
         else if (known.has(String(key.value))) problem = { message: 'has the same key twice in a map', offset };
         else known.set(String(key.value), pair);
@@ -90,7 +90,7 @@ function lineOf(
   let line: number | undefined;
   for (const segment of path) {
     if (isMap(node)) {
-      const pair = fields.get(node)?.get(String(segment));
+      const pair = fields.get(node)!.get(String(segment));
       if (!pair) return line;
       line = startOf(pair.key, lineAt) ?? line;
       node = pair.value;
@@ -102,7 +102,11 @@ function lineOf(
   return line;
 }
 
+/** Every node that was parsed has its range. */
+const offsetOf = (node: unknown): number | undefined =>
+  (node as { range: [number, number, number] } | null | undefined)?.range[0];
+
 function startOf(node: unknown, lineAt: (offset: number) => number): number | undefined {
-  const offset = (node as { range?: [number, number, number] } | null | undefined)?.range?.[0];
+  const offset = offsetOf(node);
   return offset === undefined ? undefined : lineAt(offset);
 }

@@ -252,7 +252,12 @@ describe('what is wrong is said with field, line, value and what is allowed', ()
       'targetRef: {kind: Deployment, name: ratings}',
       'targetRef (line 1) must name the Deployment reviews itself; leave it out',
     ],
+    [
+      'targetRef: {kind: DaemonSet, name: reviews}',
+      'targetRef (line 1) must name the Deployment reviews itself; leave it out',
+    ],
     ['a: 1\na: 2', 'the spec (line 2) has the same key twice in a map'],
+    ['a: 1\na: 2\nb: 1\nb: 2', 'the spec (line 2) has the same key twice in a map'],
     ['? [a]\n: 1', 'the spec (line 1) has a key that is no text'],
     ['["\\𐀀"]', 'the spec (line 1) is not valid YAML: Invalid escape sequence \\�'],
     ['- a', 'the spec (line 1) is not a map of fields such as analysis:'],
@@ -296,7 +301,37 @@ describe('what is wrong is said with field, line, value and what is allowed', ()
   });
 });
 
+describe('two sources that do not fit together', () => {
+  const configMap = 'analysis: {threshold: 2}';
+
+  test.each([
+    ['analysis:', 'analysis (line 1) is null; allowed: a map of fields'],
+    ['analysis: x', 'analysis (line 1) is "x"; allowed: a map of fields'],
+  ])('%s instead of a map is what holds', (annotation, text) => {
+    expect(said({ annotation, configMap })).toBe(text);
+  });
+
+  test.each(['analysis:', 'analysis: x'])('a map instead of %s is what holds', (below) => {
+    expect(read({ annotation: configMap, configMap: below }).spec?.analysis.threshold).toBe(2);
+    expect(read({ annotation: 'analysis: {threshold: 0}', configMap: below }).problems).toMatchObject([
+      { source: 'annotation', path: 'analysis.threshold', line: 1 },
+    ]);
+  });
+});
+
 describe('as far as it tells', () => {
+  test('of a ConfigMap neither the keys of a hook’s metadata nor what it could not resolve', () => {
+    const configMap = 'analysis: {webhooks: [{name: a, url: "http://a/", metadata: {secret: 1}}]}';
+    expect(said({ configMap })).toBe('analysis.webhooks[0].metadata (line 1) is wrong; allowed: text');
+    expect(said({ configMap: 'a: *secret' })).toBe('the spec is not valid YAML: it cannot be resolved');
+  });
+
+  test('a text that is nested too deeply', () => {
+    expect(said('['.repeat(MAX_SPEC_CHARS))).toMatch(
+      /^the spec \(line 1\) is not valid YAML: it is nested too deeply;/,
+    );
+  });
+
   test('a text is read to its last character, and not beyond', () => {
     expect(read(`#${'x'.repeat(MAX_SPEC_CHARS - 1)}`).problems).toBeUndefined();
     expect(said(`#${'x'.repeat(MAX_SPEC_CHARS)}`)).toBe('the spec is longer than 16384 characters');

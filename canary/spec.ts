@@ -128,7 +128,7 @@ function ownerOf(path: PropertyKey[], texts: SpecText[]): SpecText {
   let owners = texts.map((text) => ({ text, value: text.value as unknown }));
   for (const key of path) {
     const holders = owners
-      .filter(({ value }) => typeof value === 'object' && value !== null && Object.hasOwn(value, key))
+      .filter(({ value }) => Object.hasOwn(Object(value), key))
       .map(({ text, value }) => ({ text, value: (value as Record<PropertyKey, unknown>)[key] }));
     if (holders.length === 0) break;
     // A list or a plain value comes from the first source alone.
