@@ -4,7 +4,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { DEPLOYMENTS } from '../../kube/resources.ts';
 import type { Deployment } from '../../kube/types.ts';
 import { eventually, must } from '../e2e/support/cluster.ts';
-import { calls, histogram, quantileMs } from './histogram.ts';
+import { calls, histogram, percentWithin, quantileMs } from './histogram.ts';
 import { OURS, type Place, type TakeDown, YES } from './webhooks.ts';
 
 const NAMESPACE = 'bench-admission';
@@ -57,6 +57,9 @@ interface Window {
   addedP99Ms: number;
   yesP50Ms: number;
   yesP99Ms: number;
+  /** Percent of the calls that took at most 5 ms, and 25 ms: the bounds of the histogram's buckets. */
+  addedWithin: [number, number];
+  yesWithin: [number, number];
   calls: number;
   clientP50Ms: number;
 }
@@ -78,6 +81,8 @@ async function measureWindow(patch: (i: number) => Promise<unknown>): Promise<Wi
     addedP99Ms: quantileMs(0.99, oursBefore, oursAfter),
     yesP50Ms: quantileMs(0.5, yesBefore, yesAfter),
     yesP99Ms: quantileMs(0.99, yesBefore, yesAfter),
+    addedWithin: [percentWithin(5, oursBefore, oursAfter), percentWithin(25, oursBefore, oursAfter)],
+    yesWithin: [percentWithin(5, yesBefore, yesAfter), percentWithin(25, yesBefore, yesAfter)],
     calls: calls(oursAfter) - calls(oursBefore),
     clientP50Ms: Math.round(times[Math.floor(times.length / 2)]! * 10) / 10,
   };

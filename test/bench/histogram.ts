@@ -18,6 +18,12 @@ export async function histogram(webhook: string): Promise<Histogram> {
 
 export const calls = (h: Histogram): number => h.get(Number.POSITIVE_INFINITY) ?? 0;
 
+/** Percent of the calls between two readings that took no longer than a bucket's bound in ms. */
+export function percentWithin(ms: number, before: Histogram, after: Histogram): number {
+  const grown = (le: number) => (after.get(le) ?? 0) - (before.get(le) ?? 0);
+  return Math.round((1000 * grown(ms / 1000)) / grown(Number.POSITIVE_INFINITY)) / 10;
+}
+
 /** Quantile in ms between two readings, linear within its bucket as Prometheus does it. */
 export function quantileMs(q: number, before: Histogram, after: Histogram): number {
   const bounds = [...after.keys()].sort((a, b) => a - b);

@@ -7,7 +7,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { eventually, must } from '../e2e/support/cluster.ts';
 import { FIXTURES_IMAGE } from '../fixtures/manifests.ts';
 import { markReady } from '../integration/chart/api.ts';
-import { environment, install, render, uninstall } from '../integration/chart/helm.ts';
+import { environment, install, render, uninstall, webhookArguments } from '../integration/chart/helm.ts';
 
 // The two webhooks that are compared: Sidestep's, and one that only says yes. As pods of a whole cluster, or as processes beside a
 // control plane, where nothing else takes the processors while they are measured.
@@ -137,6 +137,7 @@ async function asPods(namespace: string): Promise<TakeDown> {
   }
 }
 
+const WEBHOOK = join(import.meta.dirname, '../../dist/webhook.mjs');
 const PORTS = { ours: 18443, oursMetrics: 18080, yes: 18444 };
 
 /** Both webhooks as processes; Sidestep's chart is installed without its pods, for its account, policies and match conditions. */
@@ -152,8 +153,9 @@ async function asProcesses(namespace: string): Promise<TakeDown> {
   try {
     const caBundle = await servingPair(folder, 'localhost');
     await install(OWN_NAMESPACE);
+    const rendered = await render({}, OWN_NAMESPACE);
     const env = {
-      ...environment(await render({}, OWN_NAMESPACE), { 'metadata.namespace': OWN_NAMESPACE }),
+      ...environment(rendered, { 'metadata.namespace': OWN_NAMESPACE }),
       CERT_MODE: 'cert-manager',
       CERT_DIR: folder,
       PORT: String(PORTS.ours),
@@ -164,7 +166,7 @@ async function asProcesses(namespace: string): Promise<TakeDown> {
       processes.push(
         spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...more } }),
       );
-    child([join(import.meta.dirname, '../../dist/webhook.mjs')], env);
+    child([...webhookArguments(rendered).slice(0, -1), WEBHOOK], env);
     child(['-e', YES_SERVER, folder, String(PORTS.yes)]);
     await eventually('Sidestep’s webhook', 20_000, () => answers(`https://localhost:${PORTS.ours}/readyz`, caBundle));
     await eventually('the webhook that says yes', 20_000, () => answers(`https://localhost:${PORTS.yes}/`, caBundle));

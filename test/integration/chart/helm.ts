@@ -71,7 +71,7 @@ export const uninstall = (namespace: string): Promise<Result> =>
   must('helm', ['uninstall', RELEASE, '--namespace', namespace, '--ignore-not-found', '--no-hooks']);
 
 interface Webhook extends Manifest {
-  spec: { template: { spec: { containers: { env: EnvVar[] }[] } } };
+  spec: { template: { spec: { containers: { args: string[]; env: EnvVar[] }[] } } };
 }
 
 interface EnvVar {
@@ -80,10 +80,18 @@ interface EnvVar {
   valueFrom?: { fieldRef: { fieldPath: string } };
 }
 
+const containerOf = (manifests: readonly Manifest[]) =>
+  find<Webhook>(manifests, 'Deployment', `${RELEASE}-webhook`).spec.template.spec.containers[0]!;
+
+/** What the webhook's container runs Node with; the last argument is the bundle's path in the image. */
+export const webhookArguments = (manifests: readonly Manifest[]): string[] => containerOf(manifests).args;
+
 /** The webhook's environment as the kubelet would make it, given the pod's fields. */
 export function environment(manifests: readonly Manifest[], fields: Record<string, string>): Record<string, string> {
-  const { env } = find<Webhook>(manifests, 'Deployment', `${RELEASE}-webhook`).spec.template.spec.containers[0]!;
   return Object.fromEntries(
-    env.map(({ name, value, valueFrom }) => [name, valueFrom ? fields[valueFrom.fieldRef.fieldPath]! : (value ?? '')]),
+    containerOf(manifests).env.map(({ name, value, valueFrom }) => [
+      name,
+      valueFrom ? fields[valueFrom.fieldRef.fieldPath]! : (value ?? ''),
+    ]),
   );
 }
