@@ -2,7 +2,8 @@ import * as z from 'zod';
 
 // The error of a schema is told for its checks, too.
 const number = (from: number, to: number, error: string) => z.number({ error }).min(from).max(to);
-const fields = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape, { error: 'a map of fields' });
+/** A map with these fields and no others. */
+export const fields = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape, { error: 'a map of fields' });
 const flag = z.boolean({ error: 'true or false' });
 const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `one of ${values.join(', ')}` });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { formatDuration, parseDuration } from './duration.ts';
-import { compare, judge, kayenta, metricCompare, metricKayenta } from './spec-compare.ts';
+import { compare, fields, judge, kayenta, metricCompare, metricKayenta } from './spec-compare.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -28,9 +28,6 @@ const text = (min: number, max: number) => {
 };
 
 const flag = () => z.boolean({ error: 'true or false' }).default(false);
-
-/** A map with these fields and no others. */
-const fields = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape, { error: 'a map of fields' });
 
 /** Far more of one kind than anybody can watch. */
 const MAX_ITEMS = 20;
