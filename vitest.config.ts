@@ -8,6 +8,8 @@ const E2E_AT_ONCE = 4;
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    // A failure tells what was seen, whole, in its one line at the end of a run too.
+    chaiConfig: { truncateThreshold: 0 },
     // Measured by `npm run coverage`, from their own tests alone; below the thresholds it fails.
     coverage: {
       provider: 'v8',
@@ -50,7 +52,7 @@ export default defineConfig({
           maxWorkers: E2E_AT_ONCE,
         },
       },
-      // What takes away or changes that which all scenarios share: one test at a time.
+      // What takes away or changes that which all scenarios share, and what is measured at 100 requests/s: one test at a time.
       {
         test: {
           name: 'e2e-alone',

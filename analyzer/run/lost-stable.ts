@@ -15,3 +15,13 @@ export function warnOfLostStable(ctx: Context): void {
     `the stable version of ${metadata.name} has no pods any more, and none are made while a version is held: was its ReplicaSet deleted? Apply the stable version again to bring it back at once`,
   );
 }
+
+/** Says so when a failed promotion cannot go back: the canary's pods and what the primary has go on serving. */
+export function sayStableGone(ctx: Context): void {
+  const { name } = primaryOf(ctx).metadata;
+  ctx.ports.event(
+    'Warning',
+    'StableVersionGone',
+    `${name} cannot go back to its stable version: the ReplicaSet is gone; was it deleted? The canary serves until you apply the stable version, or a new one`,
+  );
+}

@@ -3,6 +3,7 @@ import { CANARY } from '../../canary/annotations.ts';
 import { runAnnotations, runOf } from '../../canary/run.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { KayentaJudgement } from '../judge/kayenta/kayenta.ts';
+import { VersionGone } from '../workload/primary.ts';
 import { runMachine } from './machine.ts';
 import { createWorld, failing, Killed, silent, type WorldOptions } from './world.testing.ts';
 
@@ -106,6 +107,22 @@ describe('a run', () => {
     expect(at('settle gently on v1')).toBeLessThan(at('restore routes'));
     expect(at('remove canary')).toBeLessThan(at('forget v2'));
     expect(world.status().message).toMatch(/^promotion failed: 0 of 2 pods updated/);
+    expect(world.condition('Promoted')).toMatchObject({ reason: 'PromotionFailed' });
+  });
+
+  test('whose promotion gets stuck when the stable version’s ReplicaSet is gone says so once, and the canary serves until it is back', async () => {
+    const world = createWorld({ promotes: () => false, spec: { progressDeadlineSeconds: 20 } });
+    const ctx = world.attempt();
+    const { settleGently } = ctx.ports;
+    const backAt = 300;
+    ctx.ports.settleGently = async (primary, keep, known) => {
+      if (world.seconds() < backAt) throw new VersionGone();
+      expect(world.did).not.toContain('remove canary');
+      return settleGently(primary, keep, known);
+    };
+    expect(await runMachine(ctx)).toBe('Failed');
+    expect(world.did.filter((what) => what === 'event StableVersionGone')).toHaveLength(1);
+    expect(world.seconds()).toBeGreaterThanOrEqual(backAt);
     expect(world.condition('Promoted')).toMatchObject({ reason: 'PromotionFailed' });
   });
 

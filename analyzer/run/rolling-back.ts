@@ -2,8 +2,9 @@ import type { PromotedReason } from '../../canary/conditions.ts';
 import { conditionOf, PROMOTED_CONDITION } from '../../canary/conditions.ts';
 import type { Run } from '../../canary/run.ts';
 import type { AnalyzerPhase } from '../../canary/status.ts';
-import { servesAsInRollout } from '../workload/primary.ts';
+import { servesAsInRollout, VersionGone } from '../workload/primary.ts';
 import type { Context } from './context.ts';
+import { sayStableGone } from './lost-stable.ts';
 import { report } from './report.ts';
 import { sendDecision } from './send-decision.ts';
 import { forgetRejected, settleGently, strangersIn, versionToKeep } from './settling.ts';
@@ -45,7 +46,7 @@ async function settlePrimary(ctx: Context, run: Run): Promise<void> {
   ctx.settling = { keep, leaving: [run.hash] };
   await report(ctx, { message: ctx.status.message });
   // Without a limit: until the kept version is at full size, the canary is what serves.
-  await until(ctx, Number.POSITIVE_INFINITY, 'rejected', settlingStep(ctx, keep));
+  await until(ctx, Number.POSITIVE_INFINITY, 'rejected', unlessGone(ctx, settlingStep(ctx, keep)));
   delete ctx.settling;
 }
 
@@ -58,13 +59,33 @@ function settlingStep(ctx: Context, keep: string): () => Promise<boolean> {
   let nextMs = Number.NEGATIVE_INFINITY;
   return async () => {
     const primary = primaryOf(ctx);
-    if (!servesAsInRollout(primary)) return ctx.ports.settle(primary, keep);
+    if (!servesAsInRollout(primary)) return await ctx.ports.settle(primary, keep);
     const nowMs = ctx.clock.now().getTime();
     if (nowMs < nextMs) return false;
     nextMs = nowMs + ctx.propagationMs / 2;
     const look = await ctx.ports.settleGently(primary, keep, known);
     known = look.ready;
     return look.settled;
+  };
+}
+
+/** Whoever brings the version back by hand does so in minutes. */
+const GONE_POLL_MS = 5000;
+
+/** Without the ReplicaSet of the version to keep nothing can be settled, and the canary serves until that version, or another, is applied. */
+function unlessGone(ctx: Context, step: () => Promise<boolean>): () => Promise<boolean> {
+  let nextMs: number | undefined;
+  return async () => {
+    const nowMs = ctx.clock.now().getTime();
+    if (nextMs !== undefined && nowMs < nextMs) return false;
+    try {
+      return await step();
+    } catch (e) {
+      if (!(e instanceof VersionGone)) throw e;
+      if (nextMs === undefined) sayStableGone(ctx);
+      nextMs = nowMs + GONE_POLL_MS;
+      return false;
+    }
   };
 }
 

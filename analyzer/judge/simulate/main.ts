@@ -37,8 +37,9 @@ const judgesOf = ({ min, failures, checks, alpha, minErrors, metrics, ratios }: 
 ];
 
 function titleOf({ requestsPerSecond, weights, errors, factor }: Scenario): string {
-  const canary = factor === 1 ? 'the same version' : `${factor} times the errors`;
-  return `${canary}: ${requestsPerSecond}/s, weight ${weights.join('→')} %, ${Number((100 * errors).toPrecision(3))} %`;
+  const share = `${Number((100 * errors).toPrecision(3))} % errors`;
+  const canary = factor === 1 ? `the same version, ${share}` : `${factor} times ${share}`;
+  return `${canary}: ${requestsPerSecond}/s, weight ${weights.join('→')} %`;
 }
 
 function main(): void {

@@ -18,7 +18,8 @@ const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9
 /** Ten seconds to an hour, on a logarithmic axis. */
 const TICKS_MS = [10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
 
-const LABELS = ['10 s', '30 s', '1 min', '5 min', '10 min', '30 min', '60 min'];
+/** None where the next would touch it. */
+const LABELS = ['10 s', '30 s', '1 min', '', '10 min', '', '60 min'];
 
 /** An SVG of panels, each with a curve per judge. */
 export function plotOf(panels: readonly Panel[]): string {
