@@ -191,7 +191,7 @@ async function fetchEnvoy(): Promise<void> {
   });
 }
 
-/** Builds what is not in the cache yet. Cold on two cores: about 7 min for the control plane, 8 min for the rest. */
+/** Builds what is not in the cache yet. Cold on two cores: about a quarter of an hour. */
 export async function buildBinaries(kind: 'control-plane' | 'full'): Promise<void> {
   for (const part of CONTROL_PLANE) await buildPart(part);
   if (kind === 'control-plane') return;

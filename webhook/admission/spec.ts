@@ -3,17 +3,19 @@ import { sideBySideProblem } from '../../canary/side-by-side.ts';
 import {
   type CanarySpec,
   describeProblems,
-  readSpec,
   type SpecProblem,
   type SpecSource,
   type SpecSources,
 } from '../../canary/spec.ts';
 import { messageOf } from '../../kube/errors.ts';
 import type { Facts } from './facts.ts';
+import { rememberSpecs } from './spec-cache.ts';
 import type { Denied } from './types.ts';
 
 /** Below this a paused Deployment's controller may delete the stable ReplicaSet, or the one before it, as too old. */
 const MIN_REVISION_HISTORY = 2;
+
+const readSpec = rememberSpecs();
 
 export type SpecOutcome = { spec: CanarySpec; denied?: undefined } | { spec?: undefined; denied: Denied };
 
