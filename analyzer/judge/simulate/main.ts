@@ -37,9 +37,8 @@ const judgesOf = ({ min, failures, checks, alpha, minErrors, metrics, ratios }: 
 ];
 
 function titleOf({ requestsPerSecond, weights, errors, factor }: Scenario): string {
-  const share = `${Number((100 * errors).toPrecision(3))} % errors`;
-  const canary = factor === 1 ? `the same version, ${share}` : `${factor} times ${share}`;
-  return `${canary}: ${requestsPerSecond}/s, weight ${weights.join('→')} %`;
+  const share = `${factor} × ${Number((100 * errors).toPrecision(3))} % errors`;
+  return `${share}: ${requestsPerSecond}/s, weight ${weights.join('→')} %`;
 }
 
 function main(): void {
