@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { readSpec } from '../../canary/spec.ts';
+import { type CanarySpec, readSpec } from '../../canary/spec.ts';
 import { rememberSpecs } from './spec-cache.ts';
 
 const counted = (maxChars?: number) => {
@@ -43,6 +43,17 @@ test('what is refused is refused again, in full', () => {
   expect(first.problems).toHaveLength(1);
   expect(remembered({ annotation: interval(0) }, { name: 'reviews' })).toEqual(first);
   expect(read).toHaveBeenCalledTimes(2);
+});
+
+test('what is refused takes no room from what is remembered', () => {
+  const { read, remembered } = counted(JSON.stringify(['reviews', interval(10), undefined, undefined]).length);
+  for (const seconds of [10, 0, 10]) remembered({ annotation: interval(seconds) }, { name: 'reviews' });
+  expect(read).toHaveBeenCalledTimes(2);
+});
+
+test('a spec may hold null', () => {
+  const spec = { skipAnalysis: null } as unknown as CanarySpec;
+  expect(rememberSpecs(() => ({ spec }))({}, { name: 'reviews' })).toEqual({ spec });
 });
 
 test('nobody can change a spec that others are given, at any depth', () => {
