@@ -57,6 +57,28 @@ describe('the guard', () => {
     expect(judgement.leading?.leading?.total).toMatchObject({ canaryEvents: 20, canaryRequests: 20, primaryEvents: 0 });
   });
 
+  test('what others send to a canary without a weight, and it does not answer, is no evidence', async () => {
+    const { guard, add } = guarded();
+    add('reviews', '200', 5000);
+    await guard.look(at(0), 0);
+    expect(guard.strays).toBe(false);
+    for (const second of [2, 4]) {
+      add('reviews', '200', 200);
+      add('reviews-canary', '503', 40);
+      const { verdict, metrics } = await guard.look(at(second), 0);
+      expect(verdict).toBe('no evidence');
+      expect(metrics[0]?.lastSkipped).toBe('no requests are sent to the canary yet');
+    }
+    expect(guard.strays).toBe(true);
+    guard.weightChanged();
+    for (const second of [6, 8]) {
+      add('reviews', '200', 180);
+      add('reviews-canary', '200', 60);
+      expect((await guard.look(at(second), 10)).verdict).not.toBe('roll back');
+    }
+    expect(guard.report.metrics[0]).toMatchObject({ canary: [0, 60], primary: [0, 180], looks: 1 });
+  });
+
   test('errors that both sides have are no evidence against the canary', async () => {
     const { guard, add } = guarded();
     add('reviews', '200', 100);

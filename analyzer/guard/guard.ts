@@ -1,7 +1,7 @@
 import type { EvidenceReport, LookEvidence } from '../../canary/evidence.ts';
 import type { CanarySpec, MetricSpec } from '../../canary/spec.ts';
 import { addLook, type CompareState, type Judgement, judge, startCompare } from '../judge/compare.ts';
-import { eventsOf } from '../judge/events.ts';
+import { eventsOf, valueOfSide } from '../judge/events.ts';
 import { judgeKayenta, type KayentaJudgement } from '../judge/kayenta/kayenta.ts';
 import type { ComparePlan, MetricLook } from '../judge/metric-evidence.ts';
 import { kayentaMetricOf, plansOf, scoringOf } from '../judge/plans.ts';
@@ -34,6 +34,7 @@ export class Guard {
   readonly #analysis: CanarySpec['analysis'];
   readonly #followed: Followed[];
   #compare: CompareState;
+  #strays = false;
   #report: EvidenceReport;
 
   constructor({ ask, analysis, names, run, report }: GuardOptions) {
@@ -59,6 +60,11 @@ export class Guard {
     return this.#report;
   }
 
+  /** Whether the canary got requests at weight 0: of those who call its own Service, as a load test of the run before may still do. */
+  get strays(): boolean {
+    return this.#strays;
+  }
+
   /** To be called with every change of the weight. */
   weightChanged(): void {
     for (const { reader } of this.#followed) reader.weightChanged();
@@ -67,7 +73,9 @@ export class Guard {
   /** Looks once. Never rejects for what Prometheus does. */
   async look(now: Date, weightPercent: number): Promise<Judgement> {
     const taken = await Promise.all(this.#followed.map(({ reader }) => reader.look(now)));
-    const looks = this.#followed.map((followed, i) => [followed, taken[i]!.look] as const);
+    const looks = this.#followed.map(
+      (followed, i) => [followed, this.#counted(taken[i]!.look, weightPercent)] as const,
+    );
     this.#compare = addLook(this.#compare, Object.fromEntries(looks.map(([{ metric }, look]) => [metric.name, look])));
     for (const [{ points }, look] of looks) points.add(look);
     const judgement = judge(this.#compare);
@@ -78,6 +86,13 @@ export class Guard {
       judgement,
     );
     return judgement;
+  }
+
+  /** At weight 0 a look only learns what to compare with: pods that are not ready yet answer nobody, and no user meets that. */
+  #counted(look: MetricLook, weightPercent: number): MetricLook {
+    if (weightPercent > 0 || 'skipped' in look) return look;
+    this.#strays ||= valueOfSide(look.canary) !== undefined;
+    return { skipped: 'no requests are sent to the canary yet' };
   }
 
   #keep(look: LookEvidence, looks: (readonly [Followed, MetricLook])[], judgement: Judgement): void {

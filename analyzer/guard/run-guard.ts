@@ -21,6 +21,8 @@ export interface RunGuard {
   readonly dueMs: number;
   /** What was seen so far, bounded in size; undefined where nothing is compared. */
   readonly evidence: EvidenceReport | undefined;
+  /** Whether others than the routes sent requests to the canary before its first weight. */
+  readonly strays: boolean;
   weightChanged(): void;
   /** @param weightPercent at 0, a look only learns what to compare with */
   look(weightPercent: number): Promise<Finding | undefined>;
@@ -46,6 +48,9 @@ export function createRunGuard({ guard, pods, now }: RunGuardOptions): RunGuard 
     },
     get evidence() {
       return guard.report.metrics.length > 0 ? guard.report : undefined;
+    },
+    get strays() {
+      return guard.strays;
     },
     get earlyPromote() {
       return earlyPromote;

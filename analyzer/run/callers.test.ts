@@ -26,6 +26,27 @@ test('the first weight waits until callers have been read again; the others do n
   expect(gaps(set)).toEqual(gaps(free));
 });
 
+test.each([
+  [false, 1],
+  [true, 2],
+])(
+  'requests to the canary’s own Service before it was ready (%s): callers are read %i times',
+  async (strays, times) => {
+    const world = createWorld({ strays });
+    const ctx = world.attempt();
+    const { callersReread } = ctx.ports;
+    const notedAt: number[] = [];
+    ctx.ports.callersReread = (canary) => {
+      notedAt.push(world.seconds());
+      return callersReread(canary);
+    };
+    expect(await runMachine(ctx)).toBe('Succeeded');
+    expect(notedAt).toHaveLength(times);
+    // The second time once every proxy knows the ready pods.
+    if (strays) expect(notedAt[1]! - notedAt[0]!).toBeGreaterThanOrEqual(ctx.propagationMs / 2000);
+  },
+);
+
 test('what the run waits for is told', async () => {
   const messages = new Set<string>();
   await weightsOf({

@@ -35,10 +35,14 @@ export async function preparing(ctx: Context): Promise<AnalyzerPhase> {
     { status: 'Unknown', reason: 'Analysing' },
   );
   await withoutStrangers(ctx);
-  const reread = await noteCallers(ctx, await prepareCanary(ctx));
+  const canary = await prepareCanary(ctx);
+  const reread = await noteCallers(ctx, canary);
   const unready = await becomeReady(ctx, 'held');
   if (unready) return unready;
   if (reread) await awaitCallers(ctx, reread);
+  // What a canary that was not ready did not answer must not be counted once it has a weight.
+  const again = ctx.guard?.strays ? await noteCallers(ctx, canary) : undefined;
+  if (again) await awaitCallers(ctx, again);
   return 'Progressing';
 }
 

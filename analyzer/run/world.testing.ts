@@ -39,6 +39,8 @@ export interface WorldOptions {
   interrupted?: { hash: string; ready: boolean };
   /** Why callers' counts cannot be built on, so many seconds after the start. */
   unread?: (seconds: number) => string | undefined;
+  /** Others than the routes send requests to the canary from the start. */
+  strays?: boolean;
   /** Before each wait: what happens in the world meanwhile. */
   meanwhile?: (world: World) => void;
 }
@@ -72,6 +74,7 @@ export function createWorld({
   promotes = () => true,
   interrupted,
   unread = () => undefined,
+  strays = false,
   meanwhile,
 }: WorldOptions = {}) {
   const log = memoryLog();
@@ -208,6 +211,7 @@ export function createWorld({
           return dueMs;
         },
         evidence: undefined,
+        strays,
         get earlyPromote() {
           return earlyPromote(nowMs);
         },
