@@ -191,3 +191,15 @@ test('at weight 0 nothing is found; with traffic, evidence comes before what the
   });
   expect(runGuard.evidence?.looks).toHaveLength(4);
 });
+
+test('a look that is asked for while one is under way is that one', async () => {
+  const { guard, add, asked } = guarded();
+  add('reviews', '200', 100);
+  const runGuard = createRunGuard({ guard, now: () => at(0), pods: async () => [] });
+  await Promise.all([runGuard.look(10), runGuard.look(10)]);
+  expect(runGuard.evidence?.looks).toHaveLength(1);
+  const queries = asked.length;
+  await runGuard.look(10);
+  expect(runGuard.evidence?.looks).toHaveLength(2);
+  expect(asked).toHaveLength(2 * queries);
+});

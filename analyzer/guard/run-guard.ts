@@ -42,6 +42,19 @@ export function createRunGuard({ guard, pods, now }: RunGuardOptions): RunGuard 
   const podWatch = new PodWatch();
   let dueMs = 0;
   let earlyPromote = false;
+  /** One at a time: nobody may wait for the last one any more, and its counts come before those of the next. */
+  let underWay: Promise<Finding | undefined> | undefined;
+  const lookOnce = async (weightPercent: number): Promise<Finding | undefined> => {
+    const at = now();
+    dueMs = at.getTime() + LOOK_MS;
+    const [judgement, seen] = await Promise.all([guard.look(at, weightPercent), pods()]);
+    earlyPromote = judgement.earlyPromote;
+    const serving = weightPercent > 0;
+    const trouble = podWatch.look(seen, serving, at.getTime());
+    if (serving && judgement.verdict === 'roll back')
+      return { reason: 'RolledBack', message: evidenceSentence(judgement) ?? 'worse than the primary' };
+    return trouble ? { reason: 'CanaryNotReady', message: trouble } : undefined;
+  };
   return {
     get dueMs() {
       return dueMs;
@@ -57,16 +70,11 @@ export function createRunGuard({ guard, pods, now }: RunGuardOptions): RunGuard 
     },
     weightChanged: () => guard.weightChanged(),
     kayenta: () => guard.kayenta(),
-    look: async (weightPercent) => {
-      const at = now();
-      dueMs = at.getTime() + LOOK_MS;
-      const [judgement, seen] = await Promise.all([guard.look(at, weightPercent), pods()]);
-      earlyPromote = judgement.earlyPromote;
-      const serving = weightPercent > 0;
-      const trouble = podWatch.look(seen, serving, at.getTime());
-      if (serving && judgement.verdict === 'roll back')
-        return { reason: 'RolledBack', message: evidenceSentence(judgement) ?? 'worse than the primary' };
-      return trouble ? { reason: 'CanaryNotReady', message: trouble } : undefined;
+    look: (weightPercent) => {
+      underWay ??= lookOnce(weightPercent).finally(() => {
+        underWay = undefined;
+      });
+      return underWay;
     },
   };
 }

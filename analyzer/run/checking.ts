@@ -11,7 +11,7 @@ import { fail } from './failure.ts';
 import { warnOfLostStable } from './lost-stable.ts';
 import { report } from './report.ts';
 import type { Standing } from './standing.ts';
-import { expectStanding, pause, runOnPrimary } from './wait.ts';
+import { expectStanding, pause, runOnPrimary, whileWatched } from './wait.ts';
 
 /** What a check takes comes off the interval after it, so that N steps take N intervals; a longer wait, for pods or evidence, does not. */
 const MAX_CATCH_UP = 0.1;
@@ -24,7 +24,7 @@ export async function nextCheck(
 ): Promise<{ atMs: number; verdict: CheckVerdict }> {
   const atMs = dueAfter(ctx, lastMs);
   const hooks = ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx));
-  await Promise.all([pause(ctx, atMs - ctx.clock.now().getTime(), expected), hooks]);
+  await Promise.all([pause(ctx, atMs - ctx.clock.now().getTime(), expected), whileWatched(ctx, hooks)]);
   expectStanding(ctx, expected);
   warnOfLostStable(ctx);
   await ctx.canary!.router.setWeight(ctx.status.weight);
@@ -39,7 +39,10 @@ function dueAfter(ctx: Context, lastMs: number): number {
 
 export async function look(ctx: Context, hooks: HookResult[]): Promise<CheckVerdict> {
   const since = new Date(ctx.status.trafficSince ?? ctx.clock.now());
-  const { readings, requests } = await ctx.ports.evaluate(ctx.canary!, runOnPrimary(ctx).spec, since);
+  const { readings, requests } = await whileWatched(
+    ctx,
+    ctx.ports.evaluate(ctx.canary!, runOnPrimary(ctx).spec, since),
+  );
   const verdict = judgeCheck({ readings, requests, hooks });
   return verdict.outcome === 'fail' ? unlessShared(ctx, verdict, hooks, since) : scored(ctx, verdict);
 }
@@ -67,7 +70,7 @@ async function unlessShared(
   const failed = verdict.readings.filter((r) => r.verdict === 'fail');
   if (hooks.some(({ passed }) => !passed) || !failed.every(({ name }) => compared.has(name as MetricName)))
     return verdict;
-  const primary = await ctx.ports.evaluatePrimary(ctx.canary!, spec, since);
+  const primary = await whileWatched(ctx, ctx.ports.evaluatePrimary(ctx.canary!, spec, since));
   const shared = failed.map((r) => primary.readings.find((p) => p.name === r.name && p.verdict === 'fail'));
   if (shared.some((reading) => reading === undefined)) return verdict;
   const of = shared.map((reading) => reading!.message).join('; ');

@@ -11,6 +11,11 @@ export interface PrimaryView {
   saw(deployment: Deployment): void;
   /** Settles at the next change, after `timeoutMs`, or when the process is told to stop. */
   nextChange(timeoutMs: number): Promise<void>;
+  /**
+   * Calls back at every change, and when the process is told to stop.
+   * @returns what ends that
+   */
+  onChange(listener: () => void): () => void;
 }
 
 export interface PrimaryViewOptions {
@@ -68,6 +73,14 @@ export async function watchPrimary({
         waiting.add(resume);
         signal.addEventListener('abort', resume, { once: true });
       }),
+    onChange: (listener) => {
+      waiting.add(listener);
+      signal.addEventListener('abort', listener, { once: true });
+      return () => {
+        waiting.delete(listener);
+        signal.removeEventListener('abort', listener);
+      };
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import { fail } from './failure.ts';
 import { awaitReady } from './preparing.ts';
 import { report } from './report.ts';
 import type { Standing } from './standing.ts';
-import { expectStanding, pause, primaryOf, runOnPrimary, settleEndpoints } from './wait.ts';
+import { expectStanding, pause, primaryOf, runOnPrimary, settleEndpoints, whileWatched } from './wait.ts';
 import { nextWeight, replicasFor } from './weights.ts';
 
 /** While nothing can be judged, how often to look whether that has changed: not slower than a usual scrape. */
@@ -78,7 +78,7 @@ async function hold(ctx: Context, first: CheckVerdict): Promise<AnalyzerPhase | 
     const due = nowMs() - hooksAt >= intervalMs;
     if (due) hooksAt = nowMs();
     const hooks = due ? ctx.ports.callHooks(ctx.canary!, runOnPrimary(ctx)) : Promise.resolve([]);
-    await Promise.all([pause(ctx, pollMs, 'held'), hooks]);
+    await Promise.all([pause(ctx, pollMs, 'held'), whileWatched(ctx, hooks)]);
     verdict = await look(ctx, await hooks);
   }
   await report(

@@ -42,6 +42,32 @@ export function expectStanding({ view, ref, signal }: Context, expected: Standin
   if (standing !== expected) throw new Moved(standing);
 }
 
+/**
+ * What was asked about the version under analysis, unless the version is none any more before the answer is there: Prometheus may take
+ * its time, and whoever ended the run wants the canary's requests to end now. Throws `Moved`, `Stopped`.
+ */
+export function whileWatched<T>(ctx: Context, answer: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const look = () => {
+      try {
+        expectWatched(ctx);
+      } catch (e) {
+        ignore();
+        reject(e);
+      }
+    };
+    const ignore = ctx.view.onChange(look);
+    look();
+    answer.finally(ignore).then(resolve, reject);
+  });
+}
+
+function expectWatched({ view, ref, signal }: Context): void {
+  if (signal.aborted) throw new Stopped();
+  const standing = standingOf(view.current(), ref);
+  if (!isWatched(standing)) throw new Moved(standing);
+}
+
 /** Milliseconds until the guard looks again; it does so while a version is analysed, whatever else is waited for. */
 function untilLook({ guard, clock }: Context, expected: Standing): number {
   if (!guard || !isWatched(expected)) return Number.POSITIVE_INFINITY;
@@ -52,7 +78,7 @@ function untilLook({ guard, clock }: Context, expected: Standing): number {
 async function lookIfDue(ctx: Context, expected: Standing): Promise<void> {
   if (untilLook(ctx, expected) > 0) return;
   expectStanding(ctx, expected);
-  const finding = await ctx.guard!.look(ctx.status.weight);
+  const finding = await whileWatched(ctx, ctx.guard!.look(ctx.status.weight));
   // Whoever ended the run, or ordered its promotion, meanwhile has the last word.
   expectStanding(ctx, expected);
   if (finding) throw new Alarm(finding);

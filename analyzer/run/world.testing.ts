@@ -122,8 +122,14 @@ export function createWorld({
     },
   ]);
   const primary = () => cluster.find<Deployment>(DEPLOYMENTS, 'shop', 'reviews');
-  const edit = (change: (d: Deployment) => void) =>
+  const listeners = new Set<() => void>();
+  const changed = () => {
+    for (const listener of listeners) listener();
+  };
+  const edit = (change: (d: Deployment) => void) => {
     cluster.edit(DEPLOYMENTS, 'shop', 'reviews', (o) => change(o as Deployment));
+    changed();
+  };
   const write = (what: string) => {
     if (++writes === killAt) throw new Killed(what);
     did.push(what);
@@ -273,6 +279,10 @@ export function createWorld({
           nowMs += Math.min(ms, 1000);
           meanwhile?.(world);
         },
+        onChange: (listener) => {
+          listeners.add(listener);
+          return () => listeners.delete(listener);
+        },
       },
       status:
         before?.run === 'run1'
@@ -312,7 +322,10 @@ export function createWorld({
       versions = hashes;
     },
     /** Somebody deletes the Deployment. */
-    remove: () => cluster.remove(DEPLOYMENTS, 'shop', 'reviews'),
+    remove: () => {
+      cluster.remove(DEPLOYMENTS, 'shop', 'reviews');
+      changed();
+    },
     log,
     /** Dies instead of doing its k-th write from now. */
     killAtWrite: (k: number) => {
