@@ -3,31 +3,11 @@ import { CANARY, ENABLED, SPEC_FROM } from '../../canary/annotations.ts';
 import { DESTINATION_RULES } from '../../kube/resources.ts';
 import { eventually, must, sleep, start } from './support/cluster.ts';
 import { NAMESPACE } from './support/install.ts';
-import { answersOf, failedAnswers, seen, total } from './support/load.ts';
+import { answersOf, failedAnswers, total } from './support/load.ts';
 import { usersRule } from './support/objects.ts';
-import { inScenario, QUICK } from './support/scenario.ts';
-
-/** Long enough at each weight that something can happen meanwhile. */
-const SLOW = { ...QUICK, analysis: { ...QUICK.analysis, interval: '8s' } };
+import { inScenario, SLOW } from './support/scenario.ts';
 
 describe('while a run is on', () => {
-  test('R1 v3 replaces v2: its requests end at once, the run starts anew', () =>
-    inScenario('r1', { spec: SLOW }, async (s) => {
-      await s.apply({ version: 'v2' });
-      await s.weight(20);
-      const first = (await s.run())!;
-      const pushedMs = Date.now();
-      await s.apply({ version: 'v3' });
-      expect((await s.run())!.id).not.toBe(first.id);
-      await s.reported('the new run at work', 60_000, (r) => r.run !== first.id && r.weight === 10);
-      const stats = await s.load.stats();
-      // The analyzer sees the change, takes the routes back, the proxies follow.
-      expect(seen(stats, 'v2')!.lastMs - pushedMs).toBeLessThan(3000);
-      expect(failedAnswers(stats)).toEqual({});
-      await s.apply({ version: 'v1' });
-      await s.nothingLeft();
-    }));
-
   for (const how of ['apply', 'applyServerSide'] as const) {
     test(`R2 revert to v1 by ${how} cancels the run and leaves the primary alone`, () =>
       inScenario('r2', { spec: SLOW, how }, async (s) => {

@@ -4,12 +4,12 @@ import type { Pod } from '../../kube/types.ts';
 import { eventually, must, sleep } from './support/cluster.ts';
 import { NAMESPACE } from './support/install.ts';
 import { answersOf, failedAnswers, total } from './support/load.ts';
-import { inScenario, QUICK, type Scenario } from './support/scenario.ts';
+import { inScenario, QUICK, type Scenario, SLOW } from './support/scenario.ts';
 
 // What goes wrong while a run is on, or is done to the workload then, and where it ends.
 
-/** Long enough at each weight that something can happen meanwhile. */
-const SLOW = { ...QUICK, analysis: { ...QUICK.analysis, interval: '8s' } };
+/** The canary has time to get ready beside other scenarios; the promotion, which never does, uses it up. */
+const SOON_FAILED = { ...QUICK, progressDeadlineSeconds: 40, analysis: { ...QUICK.analysis, maxWeight: 10 } };
 
 describe('recovery', () => {
   test('R7 the analyzer killed in each phase: the run converges and skips no check', () =>
@@ -45,31 +45,27 @@ describe('recovery', () => {
     }));
 
   test('R13 a promotion that fails at full scale ends on the stable version with no failed request', () =>
-    inScenario(
-      'r13',
-      { replicas: 2, spec: { ...QUICK, progressDeadlineSeconds: 20, analysis: { ...QUICK.analysis, maxWeight: 20 } } },
-      async (s) => {
-        await s.apply({
-          version: 'v2',
-          env: { NEVER_READY_IF_MORE_THAN_ONE: '1', PEERS_HOST: `reviews-peers-v2.${s.namespace}` },
-        });
-        const status = await s.ended('Failed', 180_000);
-        await s.nothingLeft();
-        expect(status.message).toContain('promotion failed');
-        const sets = await s.replicaSets();
-        const running = sets.filter((rs) => (rs.spec.replicas ?? 0) > 0);
-        expect(running).toHaveLength(1);
-        expect(running[0]!.spec.template.metadata?.labels?.['version']).toBe('v1');
-        expect(running[0]!.status?.readyReplicas).toBe(2);
-        expect(await s.phase()).toBe('rejected');
-        const stats = await s.load.stats();
-        expect(failedAnswers(stats)).toEqual({});
-        await s.load.reset();
-        await sleep(2000);
-        const after = await s.load.stats();
-        expect(answersOf(after, 'v1')).toBe(total(after));
-      },
-    ));
+    inScenario('r13', { replicas: 2, spec: SOON_FAILED }, async (s) => {
+      await s.apply({
+        version: 'v2',
+        env: { NEVER_READY_IF_MORE_THAN_ONE: '1', PEERS_HOST: `reviews-peers-v2.${s.namespace}` },
+      });
+      const status = await s.ended('Failed', 180_000);
+      await s.nothingLeft();
+      expect(status.message).toContain('promotion failed');
+      const sets = await s.replicaSets();
+      const running = sets.filter((rs) => (rs.spec.replicas ?? 0) > 0);
+      expect(running).toHaveLength(1);
+      expect(running[0]!.spec.template.metadata?.labels?.['version']).toBe('v1');
+      expect(running[0]!.status?.readyReplicas).toBe(2);
+      expect(await s.phase()).toBe('rejected');
+      const stats = await s.load.stats();
+      expect(failedAnswers(stats)).toEqual({});
+      await s.load.reset();
+      await sleep(2000);
+      const after = await s.load.stats();
+      expect(answersOf(after, 'v1')).toBe(total(after));
+    }));
 
   test('R16 scaled to 0 and back while held, after a rejection and with the next version held: the stable version runs', () =>
     inScenario('r16', { spec: SLOW, replicas: 1 }, async (s) => {
@@ -86,22 +82,18 @@ describe('recovery', () => {
     }));
 
   test('R16 scaled to 0 and back after a failed promotion: the stable version runs, never the rejected one', () =>
-    inScenario(
-      'r16b',
-      { replicas: 2, spec: { ...QUICK, progressDeadlineSeconds: 15, analysis: { ...QUICK.analysis, maxWeight: 10 } } },
-      async (s) => {
-        await s.apply({
-          version: 'v2',
-          env: { NEVER_READY_IF_MORE_THAN_ONE: '1', PEERS_HOST: `reviews-peers-v2.${s.namespace}` },
-        });
-        await s.ended('Failed', 180_000);
-        await s.nothingLeft();
-        await downAndUp(s, 2);
-        await s.apply({ version: 'v3', spec: SLOW });
-        expect(await s.phase()).toBe('held');
-        await downAndUp(s, 2);
-      },
-    ));
+    inScenario('r16b', { replicas: 2, spec: SOON_FAILED }, async (s) => {
+      await s.apply({
+        version: 'v2',
+        env: { NEVER_READY_IF_MORE_THAN_ONE: '1', PEERS_HOST: `reviews-peers-v2.${s.namespace}` },
+      });
+      await s.ended('Failed', 180_000);
+      await s.nothingLeft();
+      await downAndUp(s, 2);
+      await s.apply({ version: 'v3', spec: SLOW });
+      expect(await s.phase()).toBe('held');
+      await downAndUp(s, 2);
+    }));
 
   test('R17 nothing but retry, revert, another version or a promote releases a rejected version', () =>
     inScenario('r17', { spec: { ...QUICK, progressDeadlineSeconds: 8 } }, async (s) => {

@@ -39,6 +39,12 @@ export const QUICK = {
   },
 };
 
+/** Long enough at each weight that something can happen meanwhile. */
+export const SLOW = { ...QUICK, analysis: { ...QUICK.analysis, interval: '8s' } };
+
+/** By thresholds alone, as the tutorial judges. */
+export const THRESHOLDS = { ...QUICK, analysis: { ...QUICK.analysis, compare: { enabled: false } } };
+
 type Spec = typeof QUICK | Record<string, unknown>;
 
 export interface Version {
